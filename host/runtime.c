@@ -1,0 +1,134 @@
+// runtime.c: what lua/lagoon/sched.lua is built on.
+
+#include "runtime.h"
+#include "misuse.h"
+
+#include <dirent.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static Worker *worker_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+// now() -> seconds, monotonic (CLOCK_MONOTONIC).
+static int l_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)uv_hrtime() * 1e-9);
+    return 1;
+}
+
+// poll(seconds, batch) -> number of entries: see poller_wait().
+static int l_poll(lua_State *L)
+{
+    Worker *worker = worker_of(L);
+    double seconds = luaL_checknumber(L, 1);
+    lua_pushinteger(L, poller_wait(&worker->poller, L, seconds, 2));
+    return 1;
+}
+
+// site() -> key, line: the innermost line that is not the library's, cheaply: `key` is
+// the address of its chunk's name. site(true) -> "file:line" and the whole name as well,
+// which keeps the address from being used again as long as it is kept.
+static int l_site(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0 ||
+            strncmp(ar.source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) == 0) {
+            continue;
+        }
+        if (lua_toboolean(L, 1)) {
+            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+            lua_pushstring(L, ar.source);
+        } else {
+            lua_pushlightuserdata(L, (void *)ar.source);
+            lua_pushinteger(L, ar.currentline);
+        }
+        return 2;
+    }
+    return 0;
+}
+
+// Descriptors open in this process, by /proc/self/fd; -1 where there is no such thing.
+static int count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir == NULL) {
+        return -1;
+    }
+    int n = -3; // "." and ".." and the directory itself
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+static void put(lua_State *L, const char *key, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, key);
+}
+
+// figures() -> a table of what the host counts.
+static int l_figures(lua_State *L)
+{
+    Worker *w = worker_of(L);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    lua_createtable(L, 0, 12);
+    put(L, "conns", w->conns);
+    put(L, "listeners", w->listeners);
+    put(L, "lookups", w->lookups);
+    put(L, "accepted", (double)w->accepted);
+    put(L, "dialed", (double)w->dialed);
+    put(L, "shed", (double)w->shed);
+    put(L, "collected", (double)w->collected);
+    put(L, "polls", (double)w->poller.polls);
+    put(L, "events", (double)w->poller.events);
+    put(L, "fds", count_fds());
+    put(L, "fd_limit", (double)limit.rlim_cur);
+    return 1;
+}
+
+// log(line): one line to stderr, in one write; never blocks on a lock, never fails.
+static int l_log(lua_State *L)
+{
+    size_t n;
+    luaL_checklstring(L, 1, &n);
+    lua_pushvalue(L, 1);
+    lua_pushliteral(L, "\n");
+    lua_concat(L, 2); // two strings
+    const char *line = lua_tolstring(L, -1, &n);
+    ssize_t written = write(STDERR_FILENO, line, n);
+    (void)written; // there is nobody left to tell
+    return 0;
+}
+
+// is_terminal(fd)
+static int l_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"now", l_now},         {"poll", l_poll}, {"site", l_site},
+    {"figures", l_figures}, {"log", l_log},   {"is_terminal", l_is_terminal},
+    {NULL, NULL},
+};
+
+void runtime_register(lua_State *L, Worker *worker)
+{
+    lua_pushlightuserdata(L, worker);
+    luaL_setfuncs(L, functions, 1);
+    lua_pushliteral(L, LAGOON_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_pushstring(L, uv_version_string());
+    lua_setfield(L, -2, "uv_version");
+}

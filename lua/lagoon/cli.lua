@@ -1,0 +1,240 @@
+--- cli.lua: the `lagoon` command.
+
+local globals = require('lagoon.globals')
+local host = require('lagoon.host')
+local sched = require('lagoon.sched')
+local poll = require('lagoon.poll')
+local task = require('lagoon.task')
+local timer = require('lagoon.timer')
+local runtime = require('lagoon.runtime')
+
+local io, ipairs, unpack, tostring = io, ipairs, unpack, tostring
+local loadstring, loadfile, setfenv, error = loadstring, loadfile, setfenv, error
+local sub, find, format = string.sub, string.find, string.format
+
+local HELP = [=[
+usage: lagoon [options] [script [args]]
+       lagoon test [busted options] [spec files or folders]
+
+Runs a Lua script in which every line may wait: for a conn, a channel, a timer, another task.
+
+  script [args]  run the script; its arguments are in `arg` and `...`
+  -              run what standard input has
+  -e 'code'      run the code, before the script if there is one
+  -l module      require the module first, as a global of its name
+  -i             go on with a prompt afterwards
+  -v, --version  print the versions
+  -h, --help     print this
+  --             end of options
+  test           run busted inside the host: every describe, it and hook may wait.
+                 Its own options are in `lagoon test --help`
+
+Without arguments, on a terminal, there is a prompt; otherwise standard input is run.
+
+Environment:
+  LUA_PATH, LUA_CPATH  where require looks, as for lua
+  LAGOON_LUA           read Lagoon's own library from this folder (to work on it)
+
+The program ends when the main chunk has returned and no other task can still run.
+Exit status: 0; 1 after an uncaught error in the main chunk; 2 for a bad command line,
+or when all tasks wait for what nothing can bring; n by os.exit(n).
+
+The manual is in docs/, examples in scripts/. Try:
+  lagoon -e 'print(require("lagoon").net.pipe())'
+]=]
+
+local function complain(message)
+  host.log('lagoon: ' .. message .. " (try 'lagoon --help')")
+  return 2
+end
+
+-- What the command line says: options, and the words of the script. nil and a message if bad.
+local function parse(argv)
+  local options = { steps = {} }
+  local i, n = 1, #argv
+  while i <= n do
+    local word = argv[i]
+    if word == '-' or sub(word, 1, 1) ~= '-' then
+      break
+    elseif word == '--' then
+      i = i + 1
+      break
+    elseif word == '-i' then
+      options.interactive = true
+    elseif word == '-v' or word == '--version' then
+      options.version = true
+    elseif word == '-h' or word == '--help' then
+      options.help = true
+    elseif find(word, '^%-[el]') then
+      local value = sub(word, 3)
+      if value == '' then
+        i = i + 1
+        value = argv[i]
+      end
+      if not value then
+        return nil, format("option '%s' needs an argument", word)
+      end
+      options.steps[#options.steps + 1] = { kind = sub(word, 2, 2), value = value }
+    else
+      return nil, format("unknown option '%s'", word)
+    end
+    i = i + 1
+  end
+  options.script = i
+  return options
+end
+
+-- The table `arg` and the arguments of a script that is word number `at`.
+local function set_arg(argv, at)
+  local arg, n = {}, #argv
+  for i = 0, n do
+    arg[i - at] = argv[i]
+  end
+  globals.arg = arg
+  local args = {}
+  for i = at + 1, n do
+    args[#args + 1] = argv[i]
+  end
+  return args
+end
+
+local function is_terminal()
+  return host.is_terminal(0)
+end
+
+local function print_version()
+  io.write(
+    format(
+      'Lagoon %s (%s, libuv %s, %s)\n',
+      host.version,
+      globals.jit.version,
+      host.uv_version,
+      globals.jit.os .. ' ' .. globals.jit.arch
+    )
+  )
+end
+
+-- A chunk to run in the scripts' globals; raises what the compiler says.
+local function must_load(f, err)
+  if not f then
+    error(err, 0)
+  end
+  return setfenv(f, globals)
+end
+
+local function run_step(step)
+  if step.kind == 'e' then
+    must_load(loadstring(step.value, '=(command line)'))()
+  else
+    globals[step.value] = globals.require(step.value)
+  end
+end
+
+local function load_script(name)
+  if name == '-' then
+    return must_load(loadstring(io.read('*a'), '=stdin'))
+  end
+  return must_load(loadfile(name, 't'))
+end
+
+-- What the main task runs.
+local function main_chunk(argv, options)
+  local name = argv[options.script]
+  local args = set_arg(argv, name and options.script or #argv + 1)
+  for _, step in ipairs(options.steps) do
+    run_step(step)
+  end
+  if name then
+    load_script(name)(unpack(args))
+  end
+  local nothing_yet = not name and #options.steps == 0 and not options.version
+  if options.interactive or (nothing_yet and is_terminal()) then
+    require('lagoon.repl')(print_version)
+  elseif nothing_yet then
+    load_script('-')()
+  end
+end
+
+local function test_chunk(argv)
+  set_arg(argv, 1)
+  globals.arg[0] = 'lagoon test'
+  -- Busted ends by os.exit() when its caller is not a script.
+  local chunk = loadstring("require('busted.runner')({ standalone = false })", '=lagoon test')
+  setfenv(chunk, globals)()
+end
+
+local exit_status
+
+local function report_deadlock()
+  host.log('lagoon: all tasks are asleep: the main chunk waits for what nothing can bring')
+  host.log(runtime.dump())
+  exit_status = 2
+end
+
+-- Runs f as the main task until the program is over; the exit status.
+local function run(f, ...)
+  function task.on_main_failure(err, trace)
+    exit_status = 1
+    if err ~= nil then -- busted ends a failed run by error(nil)
+      host.log('lagoon: ' .. trace)
+    end
+    sched.stop()
+  end
+  task.main = task.spawn(f, ...)
+  task.main:name('main')
+  sched.run(poll, function()
+    return task.has_ended(task.main) and task.count == 0 and timer.pinned == 0
+  end)
+  if exit_status == nil and not task.has_ended(task.main) then
+    report_deadlock()
+  end
+  return exit_status or 0
+end
+
+-- os.exit() stops the scheduler, so that everything is closed on the way out; where the task
+-- cannot yield it ends the process as it always did.
+local function install_exit()
+  local raw_exit = globals.os.exit
+  globals.os.exit = function(code, close)
+    if code == nil or code == true then
+      exit_status = 0
+    elseif code == false then
+      exit_status = 1
+    else
+      exit_status = code
+    end
+    if not sched.abandon() then
+      raw_exit(exit_status, close)
+    end
+  end
+end
+
+return function(argv)
+  local options, problem = nil, nil
+  if argv[1] ~= 'test' then
+    options, problem = parse(argv)
+    if problem then
+      return complain(problem)
+    elseif options.help then
+      io.write(HELP)
+      return 0
+    elseif options.version then
+      print_version()
+    end
+    local name = argv[options.script]
+    if name and name ~= '-' then
+      local file, err = io.open(name)
+      if not file then
+        return complain('cannot open ' .. tostring(err))
+      end
+      file:close()
+    end
+  end
+  require('lagoon.coroutine').install()
+  require('lagoon.loader').install()
+  install_exit()
+  if options then
+    return run(main_chunk, argv, options)
+  end
+  return run(test_chunk, argv)
+end

@@ -1,0 +1,79 @@
+--- coroutine.lua: `coroutine` as scripts see it: a coroutine of theirs may wait for I/O.
+--
+-- When the scheduler's yield comes out of a coroutine that the script resumed, it is passed on
+-- outward, and what the scheduler answers is passed back in. So a generator may read from
+-- a conn, and its consumer just sees it take a while.
+
+local globals = require('lagoon.globals')
+local sched = require('lagoon.sched')
+local misuse = require('lagoon.misuse')
+
+local resume, yield, create = sched.raw_resume, sched.raw_yield, coroutine.create
+local running = coroutine.running
+local error, type = error, type
+local pass_outward, PARK = sched.pass_outward, sched.PARK
+local CO = require('lagoon.slots').CO
+
+-- Each nested resume takes C stack; unlimited, it would end the process.
+local MAX_DEPTH = 150
+local depth = 0
+local depth_of -- the task that `depth` counts for
+
+local function pass(mine, co, ok, ...)
+  depth = mine - 1
+  if not ok or ... ~= PARK then
+    return ok, ...
+  end
+  local a, b = pass_outward()
+  depth, depth_of = mine, sched.task
+  return pass(mine, co, resume(co, a, b))
+end
+
+local function guarded_resume(co, ...)
+  if depth_of ~= sched.task then
+    depth, depth_of = 0, sched.task
+  end
+  local mine = depth + 1
+  if mine > MAX_DEPTH then
+    misuse.raise('coroutines are nested more than %d deep', MAX_DEPTH)
+  end
+  depth = mine
+  return pass(mine, co, resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- Replaces resume, wrap and yield in the scripts' `coroutine`.
+local function install()
+  local target = globals.coroutine
+
+  function target.resume(co, ...)
+    if type(co) ~= 'thread' then
+      misuse.raise("bad argument #1 to 'resume' (coroutine expected)")
+    end
+    return guarded_resume(co, ...)
+  end
+
+  function target.wrap(f)
+    misuse.check_function(f, "bad argument #1 to 'wrap'; it")
+    local co = create(f)
+    return function(...)
+      return unwrap(guarded_resume(co, ...))
+    end
+  end
+
+  function target.yield(...)
+    local task = sched.task
+    if task and running() == task[CO] then
+      misuse.raise('attempt to yield from outside a coroutine (a task gives way by lagoon.yield())')
+    end
+    return yield(...)
+  end
+end
+
+return { install = install }

@@ -1,0 +1,174 @@
+--- heap.lua: what is due when.
+--
+-- A heap of four children a node, in two arrays: times, which are compared, and items.
+--
+-- Disarming is lazy: it clears the item's WHEN, and its entry is dropped when it comes to
+-- the top or when more than half of the entries are such. Arming for a later time is
+-- lazy too: the entry stays where it is, and is put back when it comes to the top too
+-- early. So a conn whose time-out moves with every request touches the heap once a
+-- time-out, not once a request.
+--
+-- Invariant: an armed item has an entry at or before its WHEN, and ENTRY is that entry's time.
+-- An entry whose time is not its item's ENTRY is stale.
+
+local slots = require('lagoon.slots')
+
+local WHEN, ENTRY = slots.WHEN, slots.ENTRY
+
+local M = {}
+
+local times, items = {}, {}
+local count = 0 -- entries
+local dead = 0 -- of them, entries that will not fire
+
+local function sift_up(i, time, item)
+  while i > 1 do
+    local parent = (i - 2 - (i - 2) % 4) / 4 + 1
+    local above = times[parent]
+    if above <= time then
+      break
+    end
+    times[i], items[i] = above, items[parent]
+    i = parent
+  end
+  times[i], items[i] = time, item
+end
+
+local function sift_down(i, time, item)
+  while true do
+    local child = 4 * i - 2
+    if child > count then
+      break
+    end
+    local least, least_time = child, times[child]
+    local last = child + 3
+    if last > count then
+      last = count
+    end
+    for c = child + 1, last do
+      local t = times[c]
+      if t < least_time then
+        least, least_time = c, t
+      end
+    end
+    if time <= least_time then
+      break
+    end
+    times[i], items[i] = least_time, items[least]
+    i = least
+  end
+  times[i], items[i] = time, item
+end
+
+local function push(time, item)
+  count = count + 1
+  item[ENTRY] = time
+  sift_up(count, time, item)
+end
+
+local function drop_first()
+  local time, item = times[count], items[count]
+  times[count], items[count] = nil, nil
+  count = count - 1
+  if count > 0 then
+    sift_down(1, time, item)
+  end
+end
+
+-- Drops every dead entry and makes a heap of the rest.
+local function sweep()
+  local kept = 0
+  for i = 1, count do
+    local time, item = times[i], items[i]
+    times[i], items[i] = nil, nil
+    if item[ENTRY] == time then
+      if item[WHEN] then
+        kept = kept + 1
+        times[kept], items[kept] = time, item
+      else
+        item[ENTRY] = nil
+      end
+    end
+  end
+  count, dead = kept, 0
+  for i = (kept + 2 - (kept + 2) % 4) / 4, 1, -1 do
+    sift_down(i, times[i], items[i])
+  end
+end
+
+local function add_dead()
+  dead = dead + 1
+  if dead > 64 and dead > count / 2 then
+    sweep()
+  end
+end
+
+--- Arms an item, or moves it if it is armed.
+---@param item table
+---@param when number on the clock of now()
+function M.arm(item, when)
+  local entry = item[ENTRY]
+  if entry then
+    if not item[WHEN] then
+      dead = dead - 1
+    end
+    item[WHEN] = when
+    if entry <= when then
+      return
+    end
+    item[ENTRY] = nil
+    add_dead()
+  else
+    item[WHEN] = when
+  end
+  push(when, item)
+end
+
+--- Disarms an item that is armed.
+function M.disarm(item)
+  item[WHEN] = nil
+  add_dead()
+end
+
+-- The first entry that will fire is brought to the top, where it fires at items[1][WHEN].
+local function settle()
+  while count > 0 do
+    local time, item = times[1], items[1]
+    local when = item[WHEN]
+    if item[ENTRY] ~= time then
+      dead = dead - 1
+      drop_first()
+    elseif not when then
+      dead = dead - 1
+      item[ENTRY] = nil
+      drop_first()
+    elseif when > time then
+      item[ENTRY] = when
+      sift_down(1, when, item)
+    else
+      return when
+    end
+  end
+end
+
+--- When the next item is due; nil if none is armed.
+M.next_due = settle
+
+--- Takes an item that is due, disarmed; nil if none is.
+---@param now number
+function M.pop(now)
+  local when = settle()
+  if when and when <= now then
+    local item = items[1]
+    item[WHEN], item[ENTRY] = nil, nil
+    drop_first()
+    return item
+  end
+end
+
+--- The number of armed items.
+function M.armed()
+  return count - dead
+end
+
+return M

@@ -1,0 +1,63 @@
+--- init.lua: `require("lagoon")`: tasks, channels, select, timers; the rest on first use.
+
+local host = require('lagoon.host')
+local sched = require('lagoon.sched')
+local task = require('lagoon.task')
+local chan = require('lagoon.chan')
+local selecting = require('lagoon.select')
+local timer = require('lagoon.timer')
+local watch = require('lagoon.watch')
+local canceled = require('lagoon.canceled')
+local misuse = require('lagoon.misuse')
+
+local internal_require = require
+local rawset, type = rawset, type
+
+---@class lagoon
+local M = {
+  _VERSION = host.version,
+  spawn = task.spawn,
+  go = task.spawn,
+  on_error = task.on_error,
+  yield = sched.yield,
+  now = host.now,
+  chan = chan.new,
+  select = selecting.select,
+  selector = selecting.selector,
+  recv = selecting.recv,
+  send = selecting.send,
+  readable = watch.readable,
+  writable = watch.writable,
+  after = timer.after,
+  ticker = timer.ticker,
+  timer = timer.timer,
+  canceled = canceled.any,
+}
+
+--- Parks for so many seconds; for 0 or less it is as yield().
+---@async
+---@param seconds number
+function M.sleep(seconds)
+  if type(seconds) ~= 'number' or seconds ~= seconds then
+    misuse.check_seconds(seconds, 'seconds')
+  end
+  return sched.sleep(seconds)
+end
+
+--- The running task.
+---@return lagoon.Task
+function M.current()
+  return sched.task
+end
+
+local SUBMODULES = { net = true, runtime = true, signal = true }
+
+return setmetatable(M, {
+  __index = function(_, key)
+    if SUBMODULES[key] then
+      local module = internal_require('lagoon.' .. key)
+      rawset(M, key, module)
+      return module
+    end
+  end,
+})

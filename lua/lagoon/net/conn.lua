@@ -1,0 +1,241 @@
+--- conn.lua: conns that wait: reading, writing, deadlines and closing over host/conn.h.
+--
+-- A conn is the host's userdata itself; these are its methods. Who is parked on it stands in
+-- poll.lua under its two tokens, the one for reading and the next for writing.
+
+local host = require('lagoon.host')
+local poll = require('lagoon.poll')
+local sched = require('lagoon.sched')
+local misuse = require('lagoon.misuse')
+local selecting = require('lagoon.select')
+local watch = require('lagoon.watch')
+local Stream = require('lagoon.net.stream')
+local gather = require('lagoon.net.gather')
+
+local yield, poll_wait, release = sched.yield, poll.wait, poll.release
+local format, tostring = string.format, tostring
+
+---@class lagoon.Conn
+local Conn = host.conn
+local try_read, try_write, try_fill = Conn.try_read, Conn.try_write, Conn.try_fill
+local write_rest, op_deadline = Conn.write_rest, Conn.op_deadline
+
+Stream.extend(Conn)
+
+-- The rest of a read that could not be done at once, for the reason `why`.
+local function read_later(conn, max, why, token, deadline)
+  local first = deadline -- the operation began when it was first tried
+  while true do
+    if not why then
+      local data, err = poll_wait(token, conn, first)
+      release(token)
+      return data, err
+    elseif why == 'busy' then
+      local ok, err = poll.queue(token, first)
+      if not ok then
+        return nil, err
+      end
+    else
+      yield()
+    end
+    local data
+    data, why, token, deadline = try_read(conn, max)
+    if not token then
+      return data, why
+    end
+    first = first or deadline
+  end
+end
+
+--- Reads what is there, at least one byte; parks while there is nothing.
+---@async
+---@param max? integer bytes, 64 KiB if not given, which is also the most
+---@return string? data
+---@return string? err "eof" | "timeout" | "closed" | an errno name
+function Conn:read(max)
+  local data, err, token, deadline = try_read(self, max)
+  if token then
+    return read_later(self, max, err, token, deadline)
+  end
+  return data, err
+end
+
+--- Waits until more has arrived in the inbox, which the caller owns.
+---@async
+function Conn:fill(limit)
+  local ok, err, token = try_fill(self)
+  if token then
+    return poll_wait(token, self, op_deadline(self, false, limit))
+  end
+  return ok, err
+end
+
+--- Owns the inbox, after queueing for it.
+---@async
+function Conn:acquire(limit)
+  while not self:own() do
+    local token = self:tokens()
+    if not token then
+      return nil, 'closed'
+    end
+    local ok, err = poll.queue(token, op_deadline(self, false, limit))
+    if not ok then
+      return nil, err
+    end
+  end
+  return true
+end
+
+function Conn:free_read()
+  self:disown()
+  local token = self:tokens()
+  if token then
+    release(token)
+  end
+end
+
+-- Sends the rest of a write: the caller owns the direction.
+local function finish_write(conn, bytes, token, limit, sent)
+  while true do
+    local ok, err = poll_wait(token, conn, op_deadline(conn, true, limit))
+    if not ok then
+      return nil, err, sent
+    end
+    local n, code, at, _, offset = write_rest(conn, bytes, sent)
+    if n then
+      release(token)
+      return n
+    elseif code then
+      release(token)
+      return nil, code, at
+    end
+    sent = offset
+  end
+end
+
+local function write_later(conn, bytes, why, token, sent)
+  local limit = conn:timeout_end()
+  while true do
+    if not why then
+      return finish_write(conn, bytes, token, limit, sent)
+    elseif why == 'busy' then
+      local ok, err = poll.queue(token, op_deadline(conn, true, limit))
+      if not ok then
+        return nil, err, 0
+      end
+    else
+      yield()
+    end
+    local n, _
+    n, why, token, _, sent = try_write(conn, bytes)
+    if n then
+      return n
+    elseif not sent then
+      return nil, why, token
+    end
+  end
+end
+
+--- Writes strings, numbers, buffers and arrays of them, in one gathered write; parks until the
+-- kernel has all of it. Writes of several tasks do not interleave.
+---@async
+---@return integer? n bytes
+---@return string? err "timeout" | "closed" | an errno name
+---@return integer? n how many bytes the kernel has taken
+function Conn:write(...)
+  local n, why, token, _, sent = try_write(self, ...)
+  if n then
+    return n
+  elseif why == 'gather' then
+    return self:write(gather(...))
+  elseif not sent then
+    return nil, why, token
+  end
+  return write_later(self, gather(...), why, token, sent)
+end
+
+-- Ends the wait of the task that reads, or writes, and gives the direction to the next one.
+function Conn:unpark(task)
+  local reading, writing = self:tokens()
+  if not reading then
+    return
+  end
+  if poll.forget(reading, task) then
+    self:forget_read()
+    self:disown()
+    release(reading)
+  elseif poll.forget(writing, task) then
+    self:forget_write()
+    self:disown_write()
+    release(writing)
+  end
+end
+
+--- What a task parked on the conn waits for.
+function Conn:reason(task)
+  local reading = self:tokens()
+  local direction = reading and poll.waiters[reading] == task and 'read' or 'write'
+  return format('conn %s %s', direction, self:remote_addr() or '?')
+end
+
+--- Closes the conn. Whoever is parked on it gets nil, "closed". Again, it does nothing.
+---@return true
+function Conn:close()
+  local reading, writing = self:host_close()
+  if reading then
+    poll.close(reading)
+    poll.close(writing)
+  end
+  return true
+end
+
+--- Says that no more will be written; the peer reads to the end. Reading goes on.
+---@return true?
+---@return string? err "closed" | an errno name
+function Conn:close_write()
+  return self:host_close_write()
+end
+
+local function set_deadline(conn, deadline, reads, writes)
+  local reading, writing = conn:put_deadline(deadline, reads, writes)
+  if not reading then
+    return nil, writing
+  end
+  -- Tasks that are parked already have the new deadline too.
+  local limit = conn:timeout_end()
+  if reads then
+    poll.rearm(reading, op_deadline(conn, false, limit))
+  end
+  if writes then
+    poll.rearm(writing, op_deadline(conn, true, limit))
+  end
+  return true
+end
+
+--- Sets when reads and writes end at the latest with nil, "timeout"; nil for never. Wakes a task
+-- that is parked when the time has passed already.
+---@param t? number on the clock of now()
+function Conn:set_deadline(t)
+  return set_deadline(self, t, true, true)
+end
+
+---@param t? number on the clock of now()
+function Conn:set_read_deadline(t)
+  return set_deadline(self, t, true, false)
+end
+
+---@param t? number on the clock of now()
+function Conn:set_write_deadline(t)
+  return set_deadline(self, t, false, true)
+end
+
+host.conn_meta.__tostring = function(conn)
+  if conn:is_closed() then
+    return 'conn (closed)'
+  end
+  return format('conn %s -> %s', tostring(conn:local_addr()), tostring(conn:remote_addr()))
+end
+
+selecting.register(host.conn_meta, watch.READ)
+
+return Conn

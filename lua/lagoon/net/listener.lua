@@ -1,0 +1,228 @@
+--- listener.lua: listeners that wait for clients.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local poll = require('lagoon.poll')
+local sched = require('lagoon.sched')
+local misuse = require('lagoon.misuse')
+local selecting = require('lagoon.select')
+local address = require('lagoon.net.address')
+local resolve = require('lagoon.net.resolve')
+local WHEN = require('lagoon.slots').WHEN
+require('lagoon.net.conn')
+
+local format, tostring, setmetatable = string.format, tostring, setmetatable
+
+---@class lagoon.Listener
+local Listener = host.listener
+local try_accept = Listener.try_accept
+
+-- Errors that concern one client, or pass: accept(2) says to treat them as EAGAIN.
+local PASSING = {
+  EPROTO = true,
+  ENETDOWN = true,
+  ENOPROTOOPT = true,
+  EHOSTDOWN = true,
+  ENONET = true,
+  EHOSTUNREACH = true,
+  EOPNOTSUPP = true,
+  ENETUNREACH = true,
+  EPERM = true, -- a firewall rule
+}
+-- Errors that last until somebody gives something back: wait, longer each time.
+local LASTING = { EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true }
+
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1
+
+-- One line a second at most, for all the listeners together.
+local last_log, last_shed = -1, 0
+
+local function log_trouble(listener, err)
+  local now = host.now()
+  if now - last_log < 1 then
+    return
+  end
+  last_log = now
+  local figures = host.figures()
+  host.log(
+    format(
+      'lagoon: accept on %s: %s, %d clients shed since the last such line (%d descriptors of %d open)',
+      tostring(listener:addr()),
+      err,
+      figures.shed - last_shed,
+      figures.fds,
+      figures.fd_limit
+    )
+  )
+  last_shed = figures.shed
+end
+
+--- Accepts a client; parks while there is none. When descriptors or memory run out it sheds
+-- clients, says so in the log, and goes on when it can.
+---@async
+---@return lagoon.Conn? conn
+---@return string? err "closed"
+function Listener:accept()
+  local pause = FIRST_PAUSE
+  local tries = 0
+  while true do
+    local conn, err, token = try_accept(self)
+    if conn then
+      return conn
+    elseif token then
+      local ok, code = self:wait_for_client(token)
+      if not ok then
+        return nil, code
+      end
+    elseif LASTING[err] then
+      log_trouble(self, err)
+      sched.sleep(pause)
+      pause = pause * 2 < LONGEST_PAUSE and pause * 2 or LONGEST_PAUSE
+    elseif not PASSING[err] then
+      return nil, err
+    else
+      tries = tries + 1
+      if tries % 16 == 0 then
+        sched.yield()
+      end
+    end
+  end
+end
+
+--- Parks until the listener's event; several tasks queue.
+---@async
+function Listener:wait_for_client(token)
+  if poll.waiters[token] then
+    return poll.queue(token)
+  end
+  local ok, err = poll.wait(token, self)
+  poll.release(token)
+  return ok, err
+end
+
+function Listener:unpark(task)
+  local token = self:token()
+  if token and poll.forget(token, task) then
+    poll.release(token)
+  end
+end
+
+function Listener:reason()
+  return 'accept on ' .. tostring(self:addr())
+end
+
+--- Closes the listener; tasks parked in accept() get nil, "closed". The socket file of a unix
+-- listener is removed. Again, it does nothing.
+---@return true
+function Listener:close()
+  local token = self:host_close()
+  if token then
+    poll.close(token)
+  end
+  return true
+end
+
+host.listener_meta.__tostring = function(listener)
+  return 'listener ' .. tostring(listener:addr())
+end
+
+-- As a select case: accept. What ready() has accepted is kept for take(). When accepting is in
+-- lasting trouble, the case looks again after a pause.
+local accepted = setmetatable({}, { __mode = 'k' })
+local ACCEPT = { is_late = true }
+
+local Retry = {}
+Retry.__index = Retry
+function Retry:expire()
+  self.case:poke()
+end
+
+function ACCEPT.ready(case)
+  local listener = case.source
+  case.token, case.retry = nil, nil
+  if accepted[listener] then
+    return true
+  end
+  local conn, err, token = try_accept(listener)
+  if token then
+    case.token = token
+    return false
+  elseif LASTING[err] or PASSING[err] then
+    log_trouble(listener, err)
+    case.retry = setmetatable({ case = case }, Retry)
+    return false
+  end
+  accepted[listener] = { conn, err }
+  return true
+end
+
+function ACCEPT.take(listener)
+  local result = accepted[listener]
+  accepted[listener] = nil
+  if not result then
+    return listener:accept()
+  end
+  return result[1], result[2]
+end
+
+function ACCEPT.park(case)
+  if case.token then
+    poll.watch(case.token, case)
+  else
+    heap.arm(case.retry, host.now() + FIRST_PAUSE * 20)
+  end
+end
+
+function ACCEPT.unpark(case)
+  if case.token then
+    poll.unwatch(case.token, case)
+  elseif case.retry[WHEN] then
+    heap.disarm(case.retry)
+  end
+end
+
+selecting.register(host.listener_meta, ACCEPT)
+
+local OPTIONS = { backlog = true, reuse_port = true, mode = true }
+
+local function listen_ip(network, text, options)
+  local name, port = address.split(text)
+  if name == '' then
+    name = network == 'tcp4' and '0.0.0.0' or '::'
+    options.dual_stack = network == 'tcp'
+  end
+  local ip = name
+  if not host.is_ip(name) then
+    local addresses, err = resolve.lookup(name, network)
+    if not addresses then
+      return nil, err
+    end
+    ip = addresses[1]
+  end
+  local family = ip and host.is_ip(ip)
+  if not family or (network == 'tcp4' and family ~= 4) or (network == 'tcp6' and family ~= 6) then
+    return nil, 'EADDRNOTAVAIL'
+  end
+  local listener, err = host.listen(ip, port, options)
+  if not listener and name == '::' and network == 'tcp' and err == 'EAFNOSUPPORT' then
+    return host.listen('0.0.0.0', port, options) -- a system without IPv6
+  end
+  return listener, err
+end
+
+--- Listens on an address.
+---@param network string "tcp" (both families for ":port"), "tcp4", "tcp6" or "unix"
+---@param text string "host:port", ":port", "[::1]:port", port 0 for any; a path, or "@abstract"
+---@param opts? { backlog: integer, reuse_port: boolean, mode: integer }
+---@return lagoon.Listener?
+---@return string? err an errno name, or "EAI_..." of the look-up
+return function(network, text, opts)
+  local kind = address.check_network(network)
+  opts = misuse.check_options(opts, OPTIONS)
+  local options = { backlog = opts.backlog, reuse_port = opts.reuse_port, mode = opts.mode }
+  if kind == 'unix' then
+    misuse.check_type(text, 'string', 'address')
+    return host.listen(text, nil, options)
+  end
+  return listen_ip(network, text, options)
+end

@@ -1,0 +1,418 @@
+--- pipe.lua: net.pipe(): two conns connected in memory, with the methods of any conn.
+--
+-- Each end has an inbox that the other writes into. Reading is stream.lua's, over the same inbox
+-- functions as a socket's. An end holds 64 KiB that were not read yet; then writes park.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local sched = require('lagoon.sched')
+local slots = require('lagoon.slots')
+local misuse = require('lagoon.misuse')
+local selecting = require('lagoon.select')
+local watch = require('lagoon.watch')
+local Queue = require('lagoon.queue')
+local Stream = require('lagoon.net.stream')
+local gather = require('lagoon.net.gather')
+
+local NEXT, WHEN = slots.NEXT, slots.WHEN
+local now, park, wake = host.now, sched.park, sched.wake
+local sub, min, pcall, error = string.sub, math.min, pcall, error
+local setmetatable, ipairs = setmetatable, ipairs
+local check_integer = misuse.check_integer
+
+local CAPACITY = 64 * 1024
+
+---@class lagoon.Pipe: lagoon.Conn
+local Pipe = {}
+Pipe.__index = Pipe
+Stream.extend(Pipe)
+
+-- The inbox functions; a closed end has no inbox any more.
+for _, name in ipairs({ 'take', 'take_exactly', 'take_until', 'take_line', 'peek_exactly' }) do
+  Pipe[name] = function(self, owner, a, b, from)
+    local inbox = self.inbox
+    if not inbox then
+      return nil, 'closed'
+    end
+    local result, err, at = inbox[name](inbox, owner, a, b, from)
+    if result and self.peer then
+      self.peer:room_made()
+    end
+    return result, err, at
+  end
+end
+
+function Pipe:buffered()
+  return self.inbox and self.inbox:buffered() or 0
+end
+
+-- Wakes everybody in a queue, to look again.
+local function wake_all(queue)
+  local waiter = queue:pop()
+  while waiter do
+    wake(waiter, true)
+    waiter = queue:pop()
+  end
+end
+
+-- Case by case, since one that fires takes others with it.
+local function poke_all(queue)
+  for _ = 1, queue:length() do
+    local case = queue:pop()
+    if not case then
+      return
+    end
+    queue:push(case)
+    case:poke()
+  end
+end
+
+function Pipe:room_made()
+  wake_all(self.writers)
+  poke_all(self.write_watchers)
+end
+
+function Pipe:data_arrived()
+  wake_all(self.filling)
+  poke_all(self.read_watchers)
+end
+
+function Pipe:timeout_end()
+  return self.timeout and now() + self.timeout or nil
+end
+
+local function sooner(a, b)
+  if a and b then
+    return min(a, b)
+  end
+  return a or b
+end
+
+-- Parks on a queue until it is woken, or a deadline.
+local function wait_in(queue, deadline)
+  local task = sched.task
+  queue:push(task)
+  if deadline then
+    heap.arm(task, deadline)
+  end
+  return park(queue)
+end
+
+function Pipe:acquire(limit)
+  while self.inbox and not self.inbox:own() do
+    local ok, err = wait_in(self.readers, sooner(limit, self.read_deadline))
+    if not ok then
+      return nil, err
+    end
+  end
+  if not self.inbox then
+    return nil, 'closed'
+  end
+  return true
+end
+
+function Pipe:free_read()
+  if self.inbox then
+    self.inbox:disown()
+  end
+  local waiter = self.readers:pop()
+  if waiter then
+    wake(waiter, true)
+  end
+end
+
+function Pipe:fill(limit)
+  local before = self:buffered()
+  while self.inbox do
+    local deadline = sooner(limit, self.read_deadline)
+    if self:buffered() > before then
+      return true
+    elseif self.ended then
+      return nil, 'eof'
+    elseif deadline and deadline <= now() then
+      return nil, 'timeout'
+    end
+    -- A cancellation passes through here: the next reader must not wait for ever.
+    local could, ok, err = pcall(wait_in, self.filling, deadline)
+    if not could then
+      self:free_read()
+      error(ok, 0)
+    elseif not ok then
+      return nil, err
+    end
+  end
+  return nil, 'closed'
+end
+
+--- As a conn's read.
+---@async
+function Pipe:read(max)
+  max = max == nil and CAPACITY or check_integer(max, 1, 2 ^ 52, 'max')
+  if self.read_deadline and self.read_deadline <= now() then
+    return nil, 'timeout'
+  end
+  local data, why = self:take(false, max)
+  if data or why == 'closed' then
+    return data, why
+  end
+  local limit = self:timeout_end()
+  local ok, err = self:acquire(limit)
+  if not ok then
+    return nil, err
+  end
+  data = self:take(true, max)
+  if not data then
+    ok, err = self:fill(limit)
+    data = ok and self:take(true, max)
+  end
+  self:free_read()
+  if data then
+    return data
+  end
+  return nil, err
+end
+
+-- Hands as much as fits to the other end; how many bytes of `bytes` have gone, from `sent` on.
+local function push_some(self, bytes, sent)
+  local peer = self.peer
+  local room = CAPACITY - peer:buffered()
+  if room <= 0 then
+    return sent
+  end
+  local till = min(#bytes, sent + room)
+  if not peer.inbox:put(sub(bytes, sent + 1, till)) then
+    return sent, 'ENOMEM'
+  end
+  peer:data_arrived()
+  return till
+end
+
+-- Why nothing can be written; nil if something can.
+local function obstacle(self)
+  if not self.inbox then
+    return 'closed'
+  elseif self.write_ended or not self.peer.inbox then
+    return 'EPIPE'
+  end
+end
+
+local function write_owned(self, bytes, limit)
+  local sent = 0
+  while true do
+    local deadline = sooner(limit, self.write_deadline)
+    local err = obstacle(self)
+    if not err and deadline and deadline <= now() then
+      err = 'timeout'
+    end
+    if not err then
+      sent, err = push_some(self, bytes, sent)
+    end
+    if err then
+      return nil, err, sent
+    elseif sent == #bytes then
+      return sent
+    end
+    local ok
+    ok, err = wait_in(self.writers, deadline)
+    if not ok then
+      return nil, err, sent
+    end
+  end
+end
+
+--- As a conn's write.
+---@async
+function Pipe:write(...)
+  local bytes = gather(...)
+  local limit = self:timeout_end()
+  while self.writing do
+    local ok, err = wait_in(self.write_turns, sooner(limit, self.write_deadline))
+    if not ok then
+      return nil, err, 0
+    end
+  end
+  self.writing = true
+  local could, n, err, sent = pcall(write_owned, self, bytes, limit)
+  self.writing = false
+  local waiter = self.write_turns:pop()
+  if waiter then
+    wake(waiter, true)
+  end
+  if not could then
+    error(n, 0)
+  elseif n then
+    return n
+  end
+  return nil, err, sent
+end
+
+-- This end will get no more.
+local function end_reading(self)
+  self.ended = true
+  self:data_arrived()
+end
+
+--- As a conn's close_write.
+function Pipe:close_write()
+  if not self.inbox then
+    return nil, 'closed'
+  end
+  if not self.write_ended then
+    self.write_ended = true
+    end_reading(self.peer)
+  end
+  return true
+end
+
+-- The waiters of a closed end get nil, "closed".
+local function close_all(queue)
+  local waiter = queue:pop()
+  while waiter do
+    wake(waiter, nil, 'closed')
+    waiter = queue:pop()
+  end
+end
+
+--- As a conn's close.
+function Pipe:close()
+  if not self.inbox then
+    return true
+  end
+  self.inbox = false
+  for _, queue in ipairs({ self.filling, self.readers, self.writers, self.write_turns }) do
+    close_all(queue)
+  end
+  poke_all(self.read_watchers)
+  poke_all(self.write_watchers)
+  if self.peer.inbox then
+    end_reading(self.peer)
+    self.peer:room_made() -- whose writers find that there is nobody
+  end
+  return true
+end
+
+function Pipe:is_closed()
+  return not self.inbox
+end
+
+local function rearm(queue, deadline)
+  local task = queue[NEXT]
+  while task ~= queue do
+    if deadline then
+      heap.arm(task, deadline)
+    elseif task[WHEN] then
+      heap.disarm(task)
+    end
+    task = task[NEXT]
+  end
+end
+
+local function check_deadline(self, t)
+  if t ~= nil then
+    misuse.check_seconds(t, 'deadline')
+  end
+  return self.inbox
+end
+
+--- As a conn's.
+function Pipe:set_read_deadline(t)
+  if not check_deadline(self, t) then
+    return nil, 'closed'
+  end
+  self.read_deadline = t
+  local deadline = sooner(self:timeout_end(), t)
+  rearm(self.filling, deadline)
+  rearm(self.readers, deadline)
+  return true
+end
+
+--- As a conn's.
+function Pipe:set_write_deadline(t)
+  if not check_deadline(self, t) then
+    return nil, 'closed'
+  end
+  self.write_deadline = t
+  local deadline = sooner(self:timeout_end(), t)
+  rearm(self.writers, deadline)
+  rearm(self.write_turns, deadline)
+  return true
+end
+
+--- As a conn's.
+function Pipe:set_deadline(t)
+  local ok, err = self:set_read_deadline(t)
+  if not ok then
+    return nil, err
+  end
+  return self:set_write_deadline(t)
+end
+
+--- As a conn's.
+function Pipe:set_timeout(seconds)
+  if seconds ~= nil and misuse.check_seconds(seconds, 'timeout') <= 0 then
+    misuse.raise('timeout must be more than 0 seconds, or nil for none')
+  end
+  self.timeout = seconds
+  return true
+end
+
+function Pipe:local_addr()
+  return self.inbox and 'pipe' or nil, not self.inbox and 'closed' or nil
+end
+Pipe.remote_addr = Pipe.local_addr
+
+-- Socket options that mean nothing here are accepted, so that code for conns runs unchanged.
+function Pipe:set_nodelay()
+  return self:local_addr() and true, not self.inbox and 'closed' or nil
+end
+Pipe.set_keepalive = Pipe.set_nodelay
+
+--- A pipe has no descriptor.
+function Pipe.fd()
+  return nil, 'EBADF'
+end
+
+-- For select: ready, or nil and the queue that the case waits in.
+function Pipe:watch_read()
+  if not self.inbox or self.ended or self:buffered() > 0 then
+    return true
+  end
+  return nil, self.read_watchers
+end
+
+function Pipe:watch_write()
+  if obstacle(self) or self.peer:buffered() < CAPACITY then
+    return true
+  end
+  return nil, self.write_watchers
+end
+
+function Pipe:__tostring()
+  return self.inbox and 'pipe' or 'pipe (closed)'
+end
+
+selecting.register(Pipe, watch.READ)
+
+local function new_end()
+  return setmetatable({
+    inbox = host.inbox(),
+    ended = false, -- the peer will write no more
+    write_ended = false,
+    writing = false, -- a task is in the middle of a write
+    filling = Queue.new('pipe read'),
+    readers = Queue.new('a turn at a busy pipe'),
+    writers = Queue.new('pipe write'),
+    write_turns = Queue.new('a turn at a busy pipe'),
+    read_watchers = Queue.new('readiness'),
+    write_watchers = Queue.new('readiness'),
+  }, Pipe)
+end
+
+--- Two conns that are connected to each other in memory.
+---@return lagoon.Conn a
+---@return lagoon.Conn b
+return function()
+  local a, b = new_end(), new_end()
+  a.peer, b.peer = b, a
+  return a, b
+end

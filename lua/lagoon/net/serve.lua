@@ -1,0 +1,153 @@
+--- serve.lua: accepting clients, one task each.
+
+local host = require('lagoon.host')
+local sched = require('lagoon.sched')
+local task = require('lagoon.task')
+local misuse = require('lagoon.misuse')
+local listen = require('lagoon.net.listener')
+local Queue = require('lagoon.queue')
+
+local setmetatable, type = setmetatable, type
+local match = string.match
+local debug_getmetatable = debug.getmetatable
+
+-- Descriptors that are not for clients: files, look-ups, conns to other servers.
+local RESERVED_FDS = 64
+
+---@class lagoon.Server
+local Server = {}
+Server.__index = Server
+
+--- A client's task has ended, whatever way: its conn is closed, its place is free.
+function Server:ended(_, conn)
+  if self.per_ip then
+    self:forget_ip(conn)
+  end
+  conn:close()
+  self.count = self.count - 1
+  local acceptor = self.room:pop()
+  if acceptor then
+    sched.wake(acceptor, true)
+  end
+end
+
+-- What max_conns_per_ip counts: an IPv4 address, or the /64 of an IPv6 one.
+local function network_of(conn)
+  local addr = conn:remote_addr() or ''
+  local v4 = match(addr, '^([%d.]+):%d+$')
+  if v4 then
+    return v4
+  end
+  local v6 = match(addr, '^%[(.-)%]')
+  return v6 and (match(v6, '^(%x*:%x*:%x*:%x*):') or v6) or 'unix'
+end
+
+-- False, and the conn is closed, when the client's address has its share already.
+function Server:admit(conn)
+  local key = network_of(conn)
+  local n = self.per_ip[key] or 0
+  if n >= self.max_per_ip then
+    conn:close()
+    self.rejected = self.rejected + 1
+    return false
+  end
+  self.per_ip[key], self.keys[conn] = n + 1, key
+  return true
+end
+
+function Server:forget_ip(conn)
+  local key = self.keys[conn]
+  self.keys[conn] = nil
+  local n = self.per_ip[key] - 1
+  self.per_ip[key] = n > 0 and n or nil
+end
+
+function Server:run(listener, handler, idle_timeout, where)
+  while true do
+    if self.count >= self.max_conns then
+      self.room:push(sched.task)
+      sched.park(self.room)
+    end
+    local conn, err = listener:accept()
+    if not conn then
+      if err == 'closed' then
+        return true
+      end
+      return nil, err
+    end
+    if idle_timeout then
+      conn:set_timeout(idle_timeout)
+    end
+    if not self.per_ip or self:admit(conn) then
+      self.count = self.count + 1
+      task.spawn_owned(handler, self, conn, where)
+    end
+  end
+end
+
+local OPTIONS = {
+  max_conns = true, max_conns_per_ip = true, idle_timeout = true, on_listen = true,
+  backlog = true, reuse_port = true, mode = true,
+}
+
+local function default_max_conns()
+  local limit = host.figures().fd_limit
+  return limit > 2 * RESERVED_FDS and limit - RESERVED_FDS or limit / 2
+end
+
+local function serve(listener, handler, opts)
+  local max_conns, per_ip = opts.max_conns, opts.max_conns_per_ip
+  if max_conns ~= nil then
+    misuse.check_integer(max_conns, 1, 2 ^ 31, "option 'max_conns'")
+  end
+  if per_ip ~= nil then
+    misuse.check_integer(per_ip, 1, 2 ^ 31, "option 'max_conns_per_ip'")
+  end
+  local idle = opts.idle_timeout
+  if idle ~= nil and misuse.check_seconds(idle, "option 'idle_timeout'") <= 0 then
+    misuse.raise("option 'idle_timeout' must be more than 0 seconds")
+  end
+  local server = setmetatable({
+    count = 0, -- conns that are served
+    rejected = 0,
+    max_conns = max_conns or default_max_conns(),
+    room = Queue.new('room for another conn'),
+    max_per_ip = per_ip,
+    per_ip = per_ip and {},
+    keys = per_ip and {},
+  }, Server)
+  if opts.on_listen then
+    misuse.check_function(opts.on_listen, "option 'on_listen'")(listener)
+  end
+  return server:run(listener, handler, idle, task.spawn_site())
+end
+
+--- Accepts clients until the listener is closed, and calls handler(conn) in a task for each. The
+-- conn is closed when its handler ends, however it ends; an error ends that conn only.
+--
+-- serve(network, address, handler, opts?) listens first; serve(listener, handler, opts?).
+---@async
+-- opts: max_conns (then clients wait in the backlog; by default what the descriptor limit
+-- allows), max_conns_per_ip (IPv6: per /64; further ones are closed), idle_timeout (seconds
+-- that a read or a write may take), on_listen(listener), and those of listen().
+---@return true? closed
+---@return string? err as listen()
+return function(a, b, c, d)
+  local listener, handler, opts = a, b, c
+  if type(a) == 'string' then
+    handler, opts = c, d
+  elseif debug_getmetatable(a) ~= host.listener_meta then
+    misuse.raise('network or listener expected, got %s', type(a))
+  end
+  misuse.check_function(handler, 'the handler of serve')
+  opts = misuse.check_options(opts, OPTIONS)
+  if type(a) == 'string' then
+    local err
+    local listen_opts = { backlog = opts.backlog, reuse_port = opts.reuse_port, mode = opts.mode }
+    listener, err = listen(a, b, listen_opts)
+    if not listener then
+      return nil, err
+    end
+  end
+  return serve(listener, handler, opts)
+end

@@ -1,0 +1,193 @@
+--- poll.lua: waits that the poller ends.
+--
+-- Every handle of the host has a token for each direction (host/poller.h). A task that waits
+-- for one stands in waiters[token]; select cases that want to know of it stand in
+-- watchers[token]. A batch is handled whole before any task runs, and a handle that closes
+-- takes its tokens out first, so no event can find a later owner.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local sched = require('lagoon.sched')
+
+local slots = require('lagoon.slots')
+local Queue = require('lagoon.queue')
+
+local NEXT, WHEN = slots.NEXT, slots.WHEN
+local wake, park, host_poll = sched.wake, sched.park, host.poll
+
+local M = {
+  pending = 0, -- waits that an event can end; while it is 0, there is no use in polling
+}
+
+local waiters, watchers, queues = {}, {}, {}
+M.waiters = waiters
+
+-- Every token has an entry, so that `waiters` stays an array: a conn that only ever reads
+-- uses every second one, which is too sparse for Lua to see an array in.
+local known = 0
+local function extend(token)
+  for i = known + 1, token + 1 do
+    waiters[i] = waiters[i] or false
+  end
+  known = token + 1
+end
+
+--- Parks the running task until the token's report, and returns what it brings. `source`
+-- forgets the wait by M.forget().
+---@async
+---@param deadline? number then nil, "timeout"
+function M.wait(token, source, deadline)
+  local task = sched.task
+  if token > known then
+    extend(token)
+  end
+  waiters[token] = task
+  M.pending = M.pending + 1
+  if deadline then
+    heap.arm(task, deadline)
+  end
+  return park(source)
+end
+
+--- Takes the task out, if it is the one who waits for the token.
+---@return boolean was_there
+function M.forget(token, task)
+  if waiters[token] == task then
+    waiters[token] = false
+    M.pending = M.pending - 1
+    return true
+  end
+  return false
+end
+
+--- Parks the running task behind whoever is at the direction that the token stands for, first
+-- come first served: true when it is its turn, or nil, code.
+---@async
+function M.queue(token, deadline)
+  local queue = queues[token]
+  if not queue then
+    queue = Queue.new('a turn at a busy conn')
+    queues[token] = queue
+  end
+  queue:push(sched.task)
+  if deadline then
+    heap.arm(sched.task, deadline)
+  end
+  return park(queue)
+end
+
+--- The direction is free: its next task in the queue may try.
+function M.release(token)
+  local queue = queues[token]
+  if queue then
+    local task = queue:pop()
+    if task then
+      wake(task, true)
+    else
+      queues[token] = nil
+    end
+  end
+end
+
+local function rearm(task, deadline)
+  if deadline then
+    heap.arm(task, deadline)
+  elseif task[WHEN] then
+    heap.disarm(task)
+  end
+end
+
+--- Gives the tasks that wait for the token, or for their turn at it, another deadline, or none.
+function M.rearm(token, deadline)
+  if waiters[token] then
+    rearm(waiters[token], deadline)
+  end
+  local queue = queues[token]
+  local task = queue and queue[NEXT]
+  while task and task ~= queue do
+    rearm(task, deadline)
+    task = task[NEXT]
+  end
+end
+
+--- Links a select case to the token's events. Each calls case:poke().
+function M.watch(token, case)
+  local queue = watchers[token]
+  if not queue then
+    queue = Queue.new('readiness')
+    watchers[token] = queue
+  end
+  queue:push(case)
+  M.pending = M.pending + 1
+end
+
+function M.unwatch(token, case)
+  local queue = watchers[token]
+  queue:unpark(case)
+  M.pending = M.pending - 1
+  if queue:is_empty() then
+    watchers[token] = nil
+  end
+end
+
+-- Cases are taken out one by one, and put back by poke() if their event was not for them.
+local function notify(token)
+  local queue = watchers[token]
+  if not queue then
+    return
+  end
+  for _ = 1, queue:length() do
+    local case = queue:pop()
+    if not case then
+      break -- one that fired took its selector's other cases with it
+    end
+    queue:push(case) -- where unwatch() expects it
+    case:poke()
+  end
+end
+
+--- The handle of the tokens is closed: everybody who waits there is told.
+function M.close(token)
+  local task = waiters[token]
+  if task then
+    M.forget(token, task)
+    wake(task, nil, 'closed')
+  end
+  local queue = queues[token]
+  if queue then
+    queues[token] = nil
+    local queued = queue:pop()
+    while queued do
+      wake(queued, true) -- and finds out by trying
+      queued = queue:pop()
+    end
+  end
+  notify(token)
+end
+
+local batch = {}
+
+--- Waits for events, at most so many seconds (0: not at all; < 0: as long as it takes), and
+-- ends the waits that they are for.
+function M.dispatch(seconds)
+  local n = host_poll(seconds, batch)
+  for i = 1, n, 3 do
+    local token, a, b = batch[i], batch[i + 1], batch[i + 2]
+    batch[i + 1] = false
+    if a == false then
+      notify(token)
+    else
+      local task = waiters[token]
+      if task then
+        waiters[token] = false
+        M.pending = M.pending - 1
+        wake(task, a, b)
+      end
+      if watchers[token] then
+        notify(token)
+      end
+    end
+  end
+end
+
+return M

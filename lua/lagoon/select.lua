@@ -1,0 +1,422 @@
+--- select.lua: waiting for whichever of several things comes first.
+--
+-- A selector holds cases. To wait, it asks each case whether it is ready; of those that are it
+-- performs one, chosen uniformly. If none is, it links all of them into their sources and
+-- parks. The first to fire takes the others out at once, so that nothing is left behind and
+-- no source ever meets a case that has lost.
+--
+-- What a case does is its kind, a table of functions:
+--   ready(case)   whether the operation would not block now
+--   take(source, sends)  performs it: what select returns after the key
+--   park(case)    links it into its source
+--   unpark(case)  takes it out
+--   poke(case)    (sources that cannot tell for whom an event is) look again
+-- A source ends a case's wait by case:fire(a, b), having taken it out: a, b are the results. A
+-- kind with `is_late` is performed by take() when its task runs.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local slots = require('lagoon.slots')
+local sched = require('lagoon.sched')
+local misuse = require('lagoon.misuse')
+local chan = require('lagoon.chan')
+
+local NEXT, VALUE, WHEN = slots.NEXT, slots.VALUE, slots.WHEN
+local pairs, type, tostring, next = pairs, type, tostring, next
+local setmetatable, getmetatable, rawget = setmetatable, getmetatable, rawget
+local bxor, lshift, rshift, tobit = bit.bxor, bit.lshift, bit.rshift, bit.tobit
+local format = string.format
+local park, wake = sched.park, sched.wake
+
+local M = {}
+
+-- xorshift32: math.random belongs to the script, which may seed it.
+local seed = tobit(host.now() * 1e9) + 1
+local function random(n)
+  local x = seed
+  x = bxor(x, lshift(x, 13))
+  x = bxor(x, rshift(x, 17))
+  x = bxor(x, lshift(x, 5))
+  seed = x
+  return rshift(x, 1) % n
+end
+
+local RECV = { verb = 'recv' }
+
+function RECV.ready(case)
+  local ch = case.source
+  if ch.count > 0 or ch.closed then
+    return true
+  end
+  local senders = ch.senders
+  return senders[NEXT] ~= senders
+end
+
+function RECV.take(ch)
+  return ch:recv()
+end
+
+function RECV.park(case)
+  case.source.receivers:push(case)
+end
+
+function RECV.unpark(case)
+  case.source.receivers:unpark(case)
+end
+
+local SEND = { verb = 'send' }
+
+function SEND.ready(case)
+  local ch = case.source
+  if ch.count < ch.capacity or ch.closed then
+    return true
+  end
+  local receivers = ch.receivers
+  return receivers[NEXT] ~= receivers
+end
+
+function SEND.take(ch, v)
+  return ch:send(v)
+end
+
+function SEND.park(case)
+  case[VALUE] = case.sends
+  case.source.senders:push(case)
+end
+
+function SEND.unpark(case)
+  case[VALUE] = nil
+  case.source.senders:unpark(case)
+end
+
+-- What recv(), send(), readable() and writable() return: a kind, a source, and a handler.
+local Operation = {}
+Operation.__index = Operation
+
+--- An operation to stand as a case.
+function M.operation(kind, source, sends, handler)
+  if handler ~= nil then
+    misuse.check_function(handler, 'the handler of a case')
+  end
+  return setmetatable({ kind = kind, source = source, sends = sends, handler = handler }, Operation)
+end
+
+local function check_chan(ch)
+  if not chan.is(ch) then
+    misuse.raise('channel expected, got %s', type(ch))
+  end
+  return ch
+end
+
+--- A case that receives; the handler, if any, gets v, ok.
+---@param ch lagoon.Chan
+---@param f? fun(v: any, ok: boolean): ...
+function M.recv(ch, f)
+  return M.operation(RECV, check_chan(ch), nil, f)
+end
+
+--- A case that sends; the handler, if any, gets true, or nil, "closed".
+---@param ch lagoon.Chan
+---@param v any
+---@param f? fun(sent: true?, err: string?): ...
+function M.send(ch, v, f)
+  return M.operation(SEND, check_chan(ch), v, f)
+end
+
+-- The kind of a bare value: other modules add theirs by its metatable.
+local kinds = setmetatable({ [chan.Chan] = RECV }, { __mode = 'k' })
+
+--- Lets values with the metatable stand as bare cases.
+function M.register(metatable, kind)
+  kinds[metatable] = kind
+end
+
+local Case = {}
+Case.__index = Case
+
+local Selector = {}
+Selector.__index = Selector
+
+local function unlink_all(selector, except)
+  local cases = selector.cases
+  for i = 1, selector.count do
+    local case = cases[i]
+    if case ~= except then
+      case.kind.unpark(case)
+    end
+  end
+end
+
+--- The case's source has an outcome for it and has taken it out.
+function Case:fire(a, b)
+  local selector = self.selector
+  unlink_all(selector, self)
+  if self.kind == SEND then
+    self[VALUE] = nil
+  end
+  selector.fired, selector.a, selector.b = self, a, b
+  -- When its time-out came first, in this same turn, the task is queued already: data wins.
+  if not selector.expired then
+    wake(selector.task)
+  end
+end
+
+--- An event that may be for the case: if so it fires, otherwise it waits on.
+function Case:poke()
+  local kind = self.kind
+  kind.unpark(self)
+  if kind.ready(self) then
+    self:fire()
+  else
+    kind.park(self)
+  end
+end
+
+-- The time-out: the cases stay where they are until the task runs.
+function Selector:expire()
+  self.expired = true
+  wake(self.task)
+end
+
+function Selector:unpark()
+  if not self.expired then
+    unlink_all(self)
+  end
+  if self[WHEN] then
+    heap.disarm(self)
+  end
+  self.task = nil
+end
+
+function Selector:reason()
+  return format('select of %d', self.count)
+end
+
+-- The case to perform now: one of those that are ready, all with the same chance.
+local function choose(selector)
+  local cases, ready, chosen = selector.cases, 0, nil
+  for i = 1, selector.count do
+    local case = cases[i]
+    if case.kind.ready(case) then
+      ready = ready + 1
+      if ready == 1 or random(ready) == 0 then
+        chosen = case
+      end
+    end
+  end
+  return chosen
+end
+
+-- Parks until a case has fired; nil after the time-out.
+local function wait_parked(selector)
+  local cases = selector.cases
+  selector.task, selector.fired, selector.expired = sched.task, false, false
+  for i = 1, selector.count do
+    local case = cases[i]
+    case.kind.park(case)
+  end
+  local seconds = selector.seconds
+  if seconds then
+    heap.arm(selector, host.now() + seconds)
+  end
+  park(selector)
+  local fired = selector.fired
+  if selector[WHEN] then
+    heap.disarm(selector)
+  end
+  if not fired then
+    unlink_all(selector)
+  end
+  selector.task = nil
+  return fired
+end
+
+-- What select returns for a case: the key, and the results, or the handler's.
+local function outcome(key, handler, ...)
+  if handler then
+    return key, handler(...)
+  end
+  return key, ...
+end
+
+-- `done` is called with the selector when it is not needed any more.
+local function run(selector, done)
+  local case = choose(selector)
+  if not case then
+    local seconds = selector.seconds
+    if selector.has_default or (seconds and seconds <= 0) then
+      done(selector)
+      return selector.has_default and 'default' or 'timeout'
+    end
+    case = wait_parked(selector)
+    if not case then
+      done(selector)
+      return 'timeout'
+    end
+    if not case.kind.is_late then
+      local key, handler, a, b = case.key, case.handler, selector.a, selector.b
+      selector.a, selector.b = nil, nil
+      done(selector)
+      return outcome(key, handler, a, b)
+    end
+  end
+  local key, handler, kind, source, sends = case.key, case.handler, case.kind, case.source, case.sends
+  done(selector)
+  return outcome(key, handler, kind.take(source, sends))
+end
+
+local function kind_of(value)
+  local meta = getmetatable(value)
+  if type(value) == 'userdata' or type(value) == 'table' then
+    return kinds[meta]
+  end
+end
+
+-- Makes `case` perform what the script wrote under the key.
+local function fill(case, key, value)
+  local kind, source, sends, handler
+  if type(value) == 'table' and getmetatable(value) == Operation then
+    kind, source, sends, handler = value.kind, value.source, value.sends, value.handler
+  else
+    kind, source = kind_of(value), value
+    if not kind then
+      misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
+    end
+  end
+  case.key, case.kind, case.source, case.sends, case.handler = key, kind, source, sends, handler
+end
+
+local function new_selector()
+  local selector = setmetatable({ false, false, false, nil, nil }, Selector)
+  selector.cases, selector.count = {}, 0
+  return selector
+end
+
+local function add(selector, key, value)
+  local n = selector.count + 1
+  local case = selector.cases[n]
+  if not case then
+    case = setmetatable({ false, false, false, selector = selector }, Case)
+    selector.cases[n] = case
+  end
+  fill(case, key, value)
+  selector.count = n
+end
+
+local function set_timeout(selector, seconds)
+  if seconds then
+    misuse.check_seconds(seconds, "case 'timeout'")
+  end
+  selector.seconds = seconds or nil
+end
+
+local function compile(selector, cases)
+  for key, value in pairs(cases) do
+    if key == 'timeout' then
+      set_timeout(selector, value)
+    elseif key == 'default' then
+      selector.has_default = value and true or false
+    elseif value then
+      add(selector, key, value)
+    end
+  end
+end
+
+-- Selectors of select{...}, between two uses.
+local POOL_MAX = 64
+local pool, pooled = {}, 0
+
+local function recycle(selector)
+  for i = 1, selector.count do
+    local case = selector.cases[i]
+    case.source, case.sends, case.handler, case.key = nil, nil, nil, nil
+  end
+  selector.count, selector.seconds, selector.has_default = 0, nil, false
+  if pooled < POOL_MAX then
+    pooled = pooled + 1
+    pool[pooled] = selector
+  end
+end
+
+--- Waits until one of the cases can go on, performs it, and returns its key and results.
+---@async
+---@param cases table<any, any> see the manual: channels, recv(), send(), timeout, default, ...
+---@return any which, any ...
+function M.select(cases)
+  misuse.check_type(cases, 'table', 'the cases of select')
+  if next(cases) == nil then
+    return sched.sleep_forever()
+  end
+  local selector
+  if pooled > 0 then
+    selector = pool[pooled]
+    pool[pooled] = nil
+    pooled = pooled - 1
+  else
+    selector = new_selector()
+  end
+  compile(selector, cases)
+  return run(selector, recycle)
+end
+
+--- A set of cases that is compiled once, for a loop: wait() makes no garbage.
+---@class lagoon.Selector
+local Compiled = {}
+Compiled.__index = Compiled
+
+---@param cases table as for select
+---@return lagoon.Selector
+function M.selector(cases)
+  misuse.check_type(cases, 'table', 'the cases of a selector')
+  local selector = new_selector()
+  compile(selector, cases)
+  return setmetatable({ selector = selector }, Compiled)
+end
+
+local function check_idle(compiled)
+  if type(compiled) ~= 'table' or getmetatable(compiled) ~= Compiled then
+    misuse.raise('selector expected, got %s', type(compiled))
+  end
+  local selector = rawget(compiled, 'selector')
+  if selector.task then
+    misuse.raise('another task waits on this selector')
+  end
+  return selector
+end
+
+local function keep() end
+
+--- As select() of its cases.
+---@async
+function Compiled:wait()
+  return run(check_idle(self), keep)
+end
+
+local function remove(selector, key)
+  local cases = selector.cases
+  for i = 1, selector.count do
+    if cases[i].key == key then
+      local last = selector.count
+      cases[i], cases[last] = cases[last], cases[i]
+      selector.count = last - 1
+      return
+    end
+  end
+end
+
+--- Replaces what stands under a key; nil or false switches it off.
+function Compiled:set(key, case)
+  local selector = check_idle(self)
+  if key == 'timeout' then
+    set_timeout(selector, case)
+  elseif key == 'default' then
+    selector.has_default = case and true or false
+  else
+    remove(selector, key)
+    if case then
+      add(selector, key, case)
+    end
+  end
+end
+
+return M

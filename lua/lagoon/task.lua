@@ -1,0 +1,350 @@
+--- task.lua: what `lagoon.spawn` returns: the life of a task, as scripts see it.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local sched = require('lagoon.sched')
+local slots = require('lagoon.slots')
+local canceled = require('lagoon.canceled')
+local misuse = require('lagoon.misuse')
+local Queue = require('lagoon.queue')
+
+local ON, CO, SITE, ID, SLOT = slots.ON, slots.CO, slots.SITE, slots.ID, slots.SLOT
+local VALUE, EXTRA, OWNER, OWNED = slots.VALUE, slots.EXTRA, slots.OWNER, slots.OWNED
+
+local select, unpack, type, tostring, rawget = select, unpack, type, tostring, rawget
+local setmetatable, getmetatable, pcall = setmetatable, getmetatable, pcall
+local format, traceback = string.format, debug.traceback
+local start, wake, site = sched.start, sched.wake, host.site
+
+local M = {}
+
+--- A task: a coroutine that the scheduler owns.
+---@class lagoon.Task
+---@field id integer never used again
+local Task = {}
+M.Task = Task
+
+-- How a task ended stands in ON, where the source of a wait stands while it lives.
+local function ending(name)
+  return { status = name, reason = function() end }
+end
+local DONE, FAILED, CANCELED = ending('done'), ending('failed'), ending('canceled')
+local ENDINGS = { [DONE] = true, [FAILED] = true, [CANCELED] = true }
+
+local meta = {}
+function meta.__index(task, key)
+  local method = Task[key]
+  if method ~= nil then
+    return method
+  elseif key == 'id' then
+    return rawget(task, ID)
+  end
+end
+
+-- All live tasks, in no order: live[1 .. M.count].
+local live = {}
+M.live = live
+M.count = 0
+M.spawned = 0
+
+-- Spawn sites, by the address of the chunk's name and the line. `names` keeps the chunk names
+-- alive, so that no address is used twice; both are emptied when there are too many.
+local MAX_SITES = 4096
+local sites, names, site_count = {}, {}, 0
+
+local function name_site(key, line)
+  if site_count >= MAX_SITES then
+    sites, names, site_count = {}, {}, 0
+  end
+  local text, chunk = site(true)
+  local of_chunk = sites[key]
+  if not of_chunk then
+    of_chunk = {}
+    sites[key] = of_chunk
+  end
+  of_chunk[line] = text
+  names[chunk] = true
+  site_count = site_count + 1
+  return text
+end
+
+local function spawn_site()
+  local key, line = site()
+  if not key then
+    return 'the host'
+  end
+  local of_chunk = sites[key]
+  return of_chunk and of_chunk[line] or name_site(key, line)
+end
+
+M.spawn_site = spawn_site
+
+local function new(where)
+  local id = M.spawned + 1
+  local count = M.count + 1
+  M.spawned, M.count = id, count
+  local task = setmetatable({
+    false, false, nil, nil, nil, nil, nil, -- up to CO
+    where, id, count, nil, nil, nil,
+  }, meta)
+  live[count] = task
+  return task
+end
+
+--- Starts a task that calls f(...). It is queued; the caller goes on.
+---@param f function
+---@return lagoon.Task
+function M.spawn(f, ...)
+  if type(f) ~= 'function' then
+    misuse.check_function(f, 'the function to spawn')
+  end
+  local task = new(spawn_site())
+  local n = select('#', ...)
+  start(task, f, n > 0 and { n = n, ... } or nil)
+  return task
+end
+
+--- Starts a task that calls f(), which was given at `where`.
+function M.spawn_timer(f, where)
+  start(new(where), f, nil)
+end
+
+--- Starts a task that calls f(owned), for `owner`, which is told by owner:ended(task, owned).
+function M.spawn_owned(f, owner, owned, where)
+  local task = new(where or spawn_site())
+  task[OWNER], task[OWNED] = owner, owned
+  start(task, f, { n = 1, owned })
+  return task
+end
+
+local function extra_of(task)
+  local extra = task[EXTRA]
+  if not extra then
+    extra = {}
+    task[EXTRA] = extra
+  end
+  return extra
+end
+
+-- A task has ended: it leaves the list, its owner and whoever waits for it are told.
+local function conclude(task, how, value)
+  task[ON], task[VALUE], task[CO] = how, value, nil
+  local count, index = M.count, task[SLOT]
+  local last = live[count]
+  live[index] = last
+  last[SLOT] = index
+  live[count] = nil
+  M.count = count - 1
+  if task[OWNER] then
+    sched.release(task)
+  end
+  local extra = task[EXTRA]
+  local joiners = extra and extra.joiners
+  if joiners then
+    extra.joiners = nil
+    local waiter = joiners:pop()
+    while waiter do
+      if waiter[CO] then
+        wake(waiter, true)
+      else
+        waiter:fire()
+      end
+      waiter = joiners:pop()
+    end
+  end
+end
+
+local function on_end(task, n, ...)
+  if n == 0 then
+    conclude(task, DONE, nil)
+  else
+    conclude(task, DONE, { n = n, ... })
+  end
+end
+
+--- "task 7 'name'", as the log and the dump write it.
+function M.describe(task)
+  local extra = task[EXTRA]
+  local name = extra and extra.name
+  return name and format("task %d '%s'", task[ID], name) or format('task %d', task[ID])
+end
+
+-- tostring() of anything, even if its __tostring raises.
+local function to_text(err)
+  local ok, text = pcall(tostring, err)
+  return ok and type(text) == 'string' and text or '(error object is not a string)'
+end
+M.to_text = to_text
+
+local function log_failure(task, err, trace)
+  host.log(format('lagoon: %s failed: %s\nspawned at %s', M.describe(task), trace, task[SITE]))
+  return err
+end
+
+M.failures = 0 -- uncaught errors so far
+local handler -- of on_error()
+
+local function report(task, err, trace)
+  M.failures = M.failures + 1
+  local f = handler
+  if not f then
+    return log_failure(task, err, trace)
+  end
+  -- Its own task, since it may wait; at once, so that nothing comes between error and report.
+  local reporter = new('lagoon.on_error')
+  extra_of(reporter).reports = true
+  start(reporter, f, { n = 3, task, err, trace })
+  sched.run_now(reporter)
+end
+
+-- Set by lagoon.cli: the task of the main chunk, and what to do when it fails.
+M.main, M.on_main_failure = nil, nil
+
+local function on_failure(task, err, co)
+  local extra = task[EXTRA]
+  if extra and extra.cancel and canceled.is(err) then
+    return conclude(task, CANCELED, err)
+  end
+  local trace = traceback(co, to_text(err))
+  local is_expected = extra and extra.joiners
+  conclude(task, FAILED, err)
+  if task == M.main then
+    M.on_main_failure(err, trace)
+  elseif extra and extra.reports then
+    log_failure(task, err, trace) -- the handler itself: it must not be asked again
+  elseif not is_expected then
+    report(task, err, trace)
+  end
+end
+
+sched.set_hooks(on_end, on_failure)
+
+--- Sets what is called as f(task, err, traceback) for an error that nobody waits for, instead
+-- of logging it; nil for the log again. It runs in a task of its own and may wait.
+---@param f? fun(task: lagoon.Task, err: any, traceback: string)
+---@return function? before the handler that was set before
+function M.on_error(f)
+  if f ~= nil then
+    misuse.check_function(f, 'the error handler')
+  end
+  local before = handler
+  handler = f
+  return before
+end
+
+local function check_task(task)
+  if type(task) ~= 'table' or getmetatable(task) ~= meta then
+    misuse.raise('task expected, got %s', type(task))
+  end
+  return task
+end
+M.check = check_task
+
+function M.is(value)
+  return type(value) == 'table' and getmetatable(value) == meta
+end
+
+--- true, results... | false, err of a task that has ended.
+local function outcome(task)
+  if task[ON] ~= DONE then
+    return false, task[VALUE]
+  end
+  local results = task[VALUE]
+  if results then
+    return true, unpack(results, 1, results.n)
+  end
+  return true
+end
+M.outcome = outcome
+
+function M.has_ended(task)
+  return ENDINGS[task[ON]] or false
+end
+
+--- The queue of those who wait for a live task.
+function M.joiners(task)
+  local extra = extra_of(task)
+  local joiners = extra.joiners
+  if not joiners then
+    joiners = Queue.new('task ' .. task[ID])
+    extra.joiners = joiners
+  end
+  return joiners
+end
+
+--- Waits for the end of the task: true and what it returned, or false and what it raised;
+-- nil, "timeout" if it goes on for longer than `timeout` seconds.
+---@async
+---@param timeout? number seconds
+function Task:wait(timeout)
+  check_task(self)
+  if timeout ~= nil then
+    misuse.check_seconds(timeout, 'timeout')
+  end
+  if ENDINGS[self[ON]] then
+    return outcome(self)
+  end
+  local me = sched.task
+  if self == me then
+    misuse.raise('a task cannot wait for itself')
+  end
+  local joiners = M.joiners(self)
+  joiners:push(me)
+  if timeout then
+    heap.arm(me, host.now() + timeout)
+  end
+  local ended = sched.park(joiners)
+  if not ended then
+    return nil, 'timeout'
+  end
+  return outcome(self)
+end
+
+--- Makes the task's current wait, and each later one, raise a value equal to `lagoon.canceled`.
+---@param reason? any its field `reason`
+---@return boolean canceled false if the task had ended
+function Task:cancel(reason)
+  check_task(self)
+  if ENDINGS[self[ON]] then
+    return false
+  end
+  sched.cancel(self, canceled.new(reason))
+  return true
+end
+
+--- "ready", "running", "parked", "done", "failed" or "canceled".
+function Task:status()
+  check_task(self)
+  local on = self[ON]
+  if on == nil then
+    return self == sched.task and 'running' or 'ready'
+  end
+  return ENDINGS[on] and on.status or 'parked'
+end
+
+--- The task's name, in logs and dumps; sets it if one is given.
+---@param name? string
+---@return string? name
+function Task:name(name)
+  check_task(self)
+  if name ~= nil then
+    extra_of(self).name = misuse.check_type(name, 'string', 'the name of a task')
+    return name
+  end
+  local extra = self[EXTRA]
+  return extra and extra.name
+end
+
+function meta.__tostring(task)
+  return M.describe(task)
+end
+
+--- What a parked task waits for, for people; nil if it is not parked.
+function M.reason(task)
+  local on = task[ON]
+  if on and not ENDINGS[on] then
+    return on:reason(task)
+  end
+end
+
+return M

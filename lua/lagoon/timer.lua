@@ -1,0 +1,137 @@
+--- timer.lua: after, ticker and timer: items of the heap that act when they are due.
+
+local host = require('lagoon.host')
+local heap = require('lagoon.heap')
+local slots = require('lagoon.slots')
+local chan = require('lagoon.chan')
+local task = require('lagoon.task')
+local misuse = require('lagoon.misuse')
+
+local WHEN = slots.WHEN
+local setmetatable, getmetatable, type = setmetatable, getmetatable, type
+local now = host.now
+
+local M = {
+  pinned = 0, -- timers that will start a task: the program does not end before them
+}
+
+--- A channel that receives now() once, in so many seconds.
+---@param seconds number
+---@return lagoon.Chan
+local After = {}
+After.__index = After
+
+function After:expire(time)
+  self.ch:try_send(time)
+end
+
+function M.after(seconds)
+  misuse.check_seconds(seconds, 'seconds')
+  local item = setmetatable({ false, false, false, nil, nil, ch = chan.new(1) }, After)
+  heap.arm(item, now() + seconds)
+  return item.ch
+end
+
+--- Ticks on a channel until it is stopped. A tick that nobody took yet swallows the next.
+---@class lagoon.Ticker
+---@field ch lagoon.Chan
+local Ticker = {}
+Ticker.__index = Ticker
+
+function Ticker:expire(time)
+  self.ch:try_send(time)
+  -- Ticks keep to the grid of the first, and those that were missed are left out.
+  local due = self.due + self.period
+  if due <= time then
+    due = time + self.period - (time - self.due) % self.period
+  end
+  self.due = due
+  heap.arm(self, due)
+end
+
+function Ticker:stop()
+  if getmetatable(self) ~= Ticker then
+    misuse.raise('ticker expected, got %s', type(self))
+  end
+  if self[WHEN] then
+    heap.disarm(self)
+    return true
+  end
+  return false
+end
+
+---@param seconds number the period, more than 0
+---@return lagoon.Ticker
+function M.ticker(seconds)
+  misuse.check_seconds(seconds, 'seconds')
+  if seconds <= 0 then
+    misuse.raise('the period of a ticker must be more than 0')
+  end
+  local due = now() + seconds
+  local ticker = setmetatable(
+    { false, false, false, nil, nil, ch = chan.new(1), period = seconds, due = due },
+    Ticker
+  )
+  heap.arm(ticker, due)
+  return ticker
+end
+
+--- Calls a function, in a task of its own, when it is due.
+---@class lagoon.Timer
+local Timer = {}
+Timer.__index = Timer
+
+function Timer:expire()
+  M.pinned = M.pinned - 1
+  task.spawn_timer(self.f, self.where)
+end
+
+local function check_timer(timer)
+  if getmetatable(timer) ~= Timer then
+    misuse.raise('timer expected, got %s', type(timer))
+  end
+end
+
+--- Stops it: true, or false if it had fired or was stopped already.
+function Timer:stop()
+  check_timer(self)
+  if not self[WHEN] then
+    return false
+  end
+  heap.disarm(self)
+  M.pinned = M.pinned - 1
+  return true
+end
+
+--- Makes it due in so many seconds from now, whether it was pending or not; true if it was.
+---@param seconds number
+function Timer:reset(seconds)
+  check_timer(self)
+  misuse.check_seconds(seconds, 'seconds')
+  local was_armed = self[WHEN] and true or false
+  if not was_armed then
+    M.pinned = M.pinned + 1
+  end
+  heap.arm(self, now() + seconds)
+  return was_armed
+end
+
+--- Calls f() in a task of its own in so many seconds.
+---@param seconds number
+---@param f function
+---@return lagoon.Timer
+function M.timer(seconds, f)
+  misuse.check_seconds(seconds, 'seconds')
+  if type(f) ~= 'function' then
+    misuse.check_function(f, 'the function of a timer')
+  end
+  local timer = setmetatable(
+    { false, false, false, nil, nil, f = f, where = task.spawn_site() },
+    Timer
+  )
+  M.pinned = M.pinned + 1
+  heap.arm(timer, now() + seconds)
+  return timer
+end
+
+return M
