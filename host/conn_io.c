@@ -288,8 +288,8 @@ static int l_watch_read(lua_State *L)
     return 2;
 }
 
-// watch_write() -> true: there is room to write, or an error to be told; else nil, token and the
-// next event reports `false`.
+// watch_write() -> true: there is room to write, or an error to be told; else nil, token
+// and the next event reports `false`.
 static int l_watch_write(lua_State *L)
 {
     Conn *c = check_conn(L, 1);

@@ -1,30 +1,42 @@
---- boundary.lua: says which construct a task cannot wait in, and what to do instead.
+--- boundary.lua: waits where no yield is possible: says which construct is in the way, and what
+-- to do instead.
 --
--- LuaJIT cannot yield across a C function that calls back into Lua. Where that happens is
--- known: the innermost C function on the stack that is not one of the few that let yields
--- through.
+-- LuaJIT cannot yield across a C function that calls back into Lua. yield() raises then, with
+-- the wait in its source's books (sched.lua). The error may be caught in four places, and in
+-- each the wait is taken back and the error explained before the script goes on: pcall and
+-- xpcall, which scripts have from here; coroutine.resume, from lagoon.coroutine; and the
+-- scheduler, when nobody caught it.
 
 local globals = require('lagoon.globals')
+local host = require('lagoon.host')
+local sched = require('lagoon.sched')
 
-local getinfo = debug.getinfo
-local pairs, type, format = pairs, type, string.format
+local getinfo, xpcall, error = debug.getinfo, xpcall, error
+local pairs, ipairs, type = pairs, ipairs, type
+local format, find = string.format, string.find
 
 local M = {}
 
--- What to say of the usual ones.
+-- The usual ones: what they are called, and what to do instead.
 local ADVICE = {
   ['table.sort'] = { 'the comparator of table.sort', 'fetch what it compares before sorting' },
   ['string.gsub'] = {
     'a callback of string.gsub',
-    'collect the matches with string.gmatch first, then wait, then substitute from a table',
+    'collect the matches with string.gmatch, wait, then substitute from a table',
   },
-  ['xpcall'] = { 'the message handler of xpcall', 'handle the error after xpcall has returned' },
-  ['load'] = { 'a reader function of load', 'read the pieces first, then load their concatenation' },
+  ['error'] = { 'the message handler of xpcall', 'wait after xpcall has returned' },
+  ['load'] = { 'a reader function of load', 'read the pieces first, then load them joined' },
   ['table.foreach'] = { 'a callback of table.foreach', 'use a for loop' },
   ['table.foreachi'] = { 'a callback of table.foreachi', 'use a for loop' },
+  ['tostring'] = { '__tostring', 'wait before converting' },
+  ['print'] = { '__tostring', 'wait before printing' },
 }
 
--- Function to name, for the standard library as scripts see it.
+-- C functions that yields do pass.
+local TRANSPARENT = { [pcall] = true, [xpcall] = true, [coroutine.yield] = true }
+TRANSPARENT[coroutine.resume] = true
+
+-- Functions to names, for the standard library as scripts see it.
 local function names()
   local found = {}
   for name, value in pairs(globals) do
@@ -32,7 +44,7 @@ local function names()
       found[value] = name
     end
   end
-  for _, library in pairs({ 'string', 'table', 'io', 'os', 'coroutine', 'debug', 'math' }) do
+  for _, library in ipairs({ 'string', 'table', 'io', 'os', 'debug', 'math', 'jit' }) do
     for name, value in pairs(globals[library] or {}) do
       if type(value) == 'function' then
         found[value] = library .. '.' .. name
@@ -42,32 +54,91 @@ local function names()
   return found
 end
 
--- Yields pass these, though they are C functions.
-local TRANSPARENT = { pcall = true, ['coroutine.yield'] = true, ['coroutine.resume'] = true }
-
---- The error for a wait that cannot be. Called in the task that tried.
-function M.describe()
+-- The innermost C function on a stack that yields do not pass, and its name.
+local function culprit(frame)
   local known = names()
-  local level, top = 2, nil
-  local where = require('lagoon.host').blame()
-  local info = getinfo(level, 'Sf')
+  local level = 0
+  local info = frame(level)
   while info do
-    local name = info.what == 'C' and known[info.func]
-    if info.what == 'C' and not TRANSPARENT[name or ''] and info.func ~= pcall then
-      local advice = name and ADVICE[name]
-      if advice then
-        return format('%scannot wait in %s: %s', where, advice[1], advice[2])
-      end
-      top = top or name or 'a C function'
+    if info.what == 'C' and not TRANSPARENT[info.func] then
+      return known[info.func] or 'a C function'
     end
     level = level + 1
-    info = getinfo(level, 'Sf')
+    info = frame(level)
+  end
+end
+
+local function message(name, blame)
+  local advice = ADVICE[name]
+  if advice then
+    return format('%scannot wait in %s: %s', blame, advice[1], advice[2])
   end
   return format(
-    '%scannot wait inside a callback of %s: let it return first, then wait',
-    where,
-    top or 'a C function (a metamethod that C calls, or a finalizer)'
+    '%scannot wait in a callback of %s: wait before or after it',
+    blame,
+    name or 'C (a metamethod or a finalizer)'
   )
+end
+
+-- Of the running stack; `skip` levels are the asker's own.
+local function describe(skip)
+  local name = culprit(function(level)
+    return getinfo(level + skip + 2, 'Sf')
+  end)
+  return message(name, host.blame())
+end
+
+-- Of the stack of a coroutine that died of it.
+local function describe_dead(co)
+  local function frame(level)
+    return getinfo(co, level, 'Sf')
+  end
+  local blame = ''
+  for level = 0, 100 do
+    local info = getinfo(co, level, 'Sl')
+    if not info then
+      break
+    elseif info.currentline > 0 and not find(info.source, '^@%[lagoon%]') then
+      blame = format('%s:%d: ', info.short_src, info.currentline)
+      break
+    end
+  end
+  return message(culprit(frame), blame)
+end
+
+function sched.fail_to_yield()
+  sched.recover()
+  error(describe(2), 0)
+end
+
+--- The error to go on with, when a coroutine of the task has died of `err`.
+function M.explain(task, err, co)
+  local running = sched.task
+  sched.task = task
+  local failed = sched.recover()
+  sched.task = running
+  return failed and describe_dead(co) or err
+end
+
+-- The message handler of pcall: runs where the error is raised.
+local function on_error(err)
+  if sched.recover() then
+    return describe(2)
+  end
+  return err
+end
+
+--- Replaces pcall and xpcall of the scripts.
+function M.install()
+  function globals.pcall(f, ...)
+    return xpcall(f, on_error, ...)
+  end
+
+  function globals.xpcall(f, handler, ...)
+    return xpcall(f, function(err)
+      return handler(on_error(err))
+    end, ...)
+  end
 end
 
 return M

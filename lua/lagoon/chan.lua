@@ -5,27 +5,43 @@
 -- them is parked; the buffer is a ring of a size that never changes.
 --
 -- Invariants:
---   * tasks are parked in `receivers` only while the buffer is empty, in `senders` only while
---     it is full, and in neither once the channel is closed;
+--   * receivers are parked only while the buffer is empty, senders only while it is full, and
+--     nobody once the channel is closed;
 --   * a waiter is a task, or a select case, which takes its siblings out when it fires.
 
 local slots = require('lagoon.slots')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
-local Queue = require('lagoon.queue')
+local queue = require('lagoon.queue')
 
-local NEXT, VALUE, CO = slots.NEXT, slots.VALUE, slots.CO
+local VALUE, CO = slots.VALUE, slots.CO
 local setmetatable, getmetatable, type = setmetatable, getmetatable, type
 local format = string.format
-local park, wake = sched.park, sched.wake
+local park, wake, self_task = sched.park, sched.wake, sched.self
+local push, pop, remove = queue.push, queue.pop, queue.remove
 
 local MAX_CAPACITY = 2 ^ 30
+
+-- The slots of a channel.
+local COUNT = 1 -- values in the buffer
+local CAPACITY = 2
+local OLDEST = 3 -- index of the oldest value in the buffer
+local BUFFER = 4 -- false if the capacity is 0
+local IS_CLOSED = 5
+local RECEIVER, LAST_RECEIVER = 6, 7 -- the queue of who is parked in recv
+local SENDER, LAST_SENDER = 8, 9 -- and in send
+
+-- In a waiter's VALUE: that it receives. And what a waiter gets when the channel is closed.
+local RECEIVING, CLOSED = {}, {}
 
 ---@class lagoon.Chan
 local Chan = {}
 Chan.__index = Chan
 
-local M = { Chan = Chan }
+local M = {
+  Chan = Chan,
+  CLOSED = CLOSED,
+}
 
 --- Makes a channel.
 ---@param capacity? integer values that it holds without a receiver; 0 if not given
@@ -36,15 +52,10 @@ function M.new(capacity)
   elseif capacity ~= 0 then
     misuse.check_integer(capacity, 0, MAX_CAPACITY, 'capacity')
   end
-  return setmetatable({
-    capacity = capacity,
-    count = 0, -- values in the buffer
-    first = 1, -- where the oldest of them is
-    buffer = capacity > 0 and {} or false,
-    closed = false,
-    receivers = Queue.new('chan recv'),
-    senders = Queue.new('chan send'),
-  }, Chan)
+  return setmetatable(
+    { 0, capacity, 1, capacity > 0 and {}, false, false, false, false, false },
+    Chan
+  )
 end
 
 function M.is(value)
@@ -58,37 +69,33 @@ local function check(ch)
 end
 
 -- Ends a waiter's wait, which is out of its queue.
-local function hand(waiter, a, b)
+local function hand(waiter, value)
   if waiter[CO] then
-    wake(waiter, a, b)
+    wake(waiter, value)
   else
-    waiter:fire(a, b)
+    waiter:fire(value)
   end
 end
 
 local function put(ch, v)
-  local capacity = ch.capacity
-  local at = ch.first + ch.count
-  if at > capacity then
-    at = at - capacity
+  local at = ch[OLDEST] + ch[COUNT]
+  if at > ch[CAPACITY] then
+    at = at - ch[CAPACITY]
   end
-  ch.buffer[at] = v
-  ch.count = ch.count + 1
+  ch[BUFFER][at] = v
+  ch[COUNT] = ch[COUNT] + 1
 end
 
 -- The oldest value; the first parked sender's takes its place.
 local function take(ch)
-  local buffer, first = ch.buffer, ch.first
-  local v = buffer[first]
-  buffer[first] = nil
-  ch.first = first < ch.capacity and first + 1 or 1
-  ch.count = ch.count - 1
-  local senders = ch.senders
-  if senders[NEXT] ~= senders then
-    local sender = senders:pop()
-    local theirs = sender[VALUE]
-    sender[VALUE] = nil
-    put(ch, theirs)
+  local buffer, oldest = ch[BUFFER], ch[OLDEST]
+  local v = buffer[oldest]
+  buffer[oldest] = nil
+  ch[OLDEST] = oldest < ch[CAPACITY] and oldest + 1 or 1
+  ch[COUNT] = ch[COUNT] - 1
+  if ch[SENDER] then
+    local sender = pop(ch, SENDER, LAST_SENDER)
+    put(ch, sender[VALUE])
     hand(sender, true)
   end
   return v
@@ -103,23 +110,22 @@ function Chan:send(v)
   if getmetatable(self) ~= Chan then
     check(self)
   end
-  if self.closed then
-    return nil, 'closed'
-  end
-  local receivers = self.receivers
-  if receivers[NEXT] ~= receivers then
-    hand(receivers:pop(), v, true)
+  if self[RECEIVER] then
+    hand(pop(self, RECEIVER, LAST_RECEIVER), v)
     return true
-  end
-  if self.count < self.capacity then
+  elseif self[IS_CLOSED] then
+    return nil, 'closed'
+  elseif self[COUNT] < self[CAPACITY] then
     put(self, v)
     return true
   end
-  local task = sched.task
+  local task = self_task()
   task[VALUE] = v
-  local senders = self.senders
-  senders:push(task)
-  return park(senders)
+  push(self, SENDER, LAST_SENDER, task)
+  if park(self) == CLOSED then
+    return nil, 'closed'
+  end
+  return true
 end
 
 --- Receives a value; parks while there is none.
@@ -130,23 +136,67 @@ function Chan:recv()
   if getmetatable(self) ~= Chan then
     check(self)
   end
-  if self.count > 0 then
+  if self[COUNT] > 0 then
     return take(self), true
-  end
-  local senders = self.senders
-  if senders[NEXT] ~= senders then
-    local sender = senders:pop()
+  elseif self[SENDER] then
+    local sender = pop(self, SENDER, LAST_SENDER)
     local v = sender[VALUE]
-    sender[VALUE] = nil
     hand(sender, true)
     return v, true
-  end
-  if self.closed then
+  elseif self[IS_CLOSED] then
     return nil, false
   end
-  local receivers = self.receivers
-  receivers:push(sched.task)
-  return park(receivers)
+  local task = self_task()
+  task[VALUE] = RECEIVING
+  push(self, RECEIVER, LAST_RECEIVER, task)
+  local v = park(self)
+  if v == CLOSED then
+    return nil, false
+  end
+  return v, true
+end
+
+--- Takes a parked task out: a channel is a source of the scheduler.
+function Chan:unpark(task)
+  if task[VALUE] == RECEIVING then
+    remove(self, RECEIVER, LAST_RECEIVER, task)
+  else
+    remove(self, SENDER, LAST_SENDER, task)
+    task[VALUE] = false
+  end
+end
+
+--- What a parked task waits for.
+function Chan.reason(_, task)
+  return task[VALUE] == RECEIVING and 'chan recv' or 'chan send'
+end
+
+-- For select: whether an operation would not wait, and its case's place in the queue.
+
+function M.can_recv(ch)
+  return ch[COUNT] > 0 or ch[SENDER] or ch[IS_CLOSED]
+end
+
+function M.can_send(ch)
+  return ch[RECEIVER] or ch[COUNT] < ch[CAPACITY] or ch[IS_CLOSED]
+end
+
+function M.park_recv(ch, case)
+  push(ch, RECEIVER, LAST_RECEIVER, case)
+end
+
+function M.park_send(ch, case, v)
+  case[VALUE] = v
+  push(ch, SENDER, LAST_SENDER, case)
+end
+
+function M.unpark_recv(ch, case)
+  remove(ch, RECEIVER, LAST_RECEIVER, case)
+end
+
+function M.unpark_send(ch, case)
+  case[VALUE] = false
+  remove(ch, SENDER, LAST_SENDER, case)
 end
 
 --- Sends if that needs no wait.
@@ -154,12 +204,11 @@ end
 ---@return string? err "full" | "closed"
 function Chan:try_send(v)
   check(self)
-  if self.closed then
-    return false, 'closed'
-  elseif self.count >= self.capacity and self.receivers:is_empty() then
-    return false, 'full'
+  if M.can_send(self) then
+    local sent, err = self:send(v)
+    return sent or false, err
   end
-  return self:send(v)
+  return false, 'full'
 end
 
 --- Receives if that needs no wait.
@@ -168,10 +217,10 @@ end
 ---@return string? err "empty" | "closed"
 function Chan:try_recv()
   check(self)
-  if self.count > 0 or not self.senders:is_empty() then
+  if self[COUNT] > 0 or self[SENDER] then
     return self:recv()
   end
-  return nil, false, self.closed and 'closed' or 'empty'
+  return nil, false, self[IS_CLOSED] and 'closed' or 'empty'
 end
 
 --- Closes the channel: receivers drain what is buffered, then see that it is closed; parked
@@ -179,20 +228,15 @@ end
 ---@return boolean closed false if it was closed already
 function Chan:close()
   check(self)
-  if self.closed then
+  if self[IS_CLOSED] then
     return false
   end
-  self.closed = true
-  local receiver = self.receivers:pop()
-  while receiver do
-    hand(receiver, nil, false)
-    receiver = self.receivers:pop()
+  self[IS_CLOSED] = true
+  while self[RECEIVER] do
+    hand(pop(self, RECEIVER, LAST_RECEIVER), CLOSED)
   end
-  local sender = self.senders:pop()
-  while sender do
-    sender[VALUE] = nil
-    hand(sender, nil, 'closed')
-    sender = self.senders:pop()
+  while self[SENDER] do
+    hand(pop(self, SENDER, LAST_SENDER), CLOSED)
   end
   return true
 end
@@ -200,13 +244,13 @@ end
 --- The number of values in the buffer.
 function Chan:len()
   check(self)
-  return self.count
+  return self[COUNT]
 end
 
 --- The capacity of the buffer.
 function Chan:cap()
   check(self)
-  return self.capacity
+  return self[CAPACITY]
 end
 
 local function next_value(ch)
@@ -222,7 +266,7 @@ function Chan:iter()
 end
 
 function Chan:__tostring()
-  return format('channel (%d of %d%s)', self.count, self.capacity, self.closed and ', closed' or '')
+  return format('channel (%d of %d%s)', self[COUNT], self[CAPACITY], self[IS_CLOSED] and ', closed' or '')
 end
 
 return M

@@ -230,6 +230,7 @@ return function(argv)
       file:close()
     end
   end
+  require('lagoon.boundary').install()
   require('lagoon.coroutine').install()
   require('lagoon.loader').install()
   install_exit()

@@ -7,8 +7,9 @@
 local globals = require('lagoon.globals')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
+local explain = require('lagoon.boundary').explain
 
-local resume, yield, create = sched.raw_resume, sched.raw_yield, coroutine.create
+local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local running = coroutine.running
 local error, type = error, type
 local pass_outward, PARK = sched.pass_outward, sched.PARK
@@ -21,12 +22,14 @@ local depth_of -- the task that `depth` counts for
 
 local function pass(mine, co, ok, ...)
   depth = mine - 1
-  if not ok or ... ~= PARK then
-    return ok, ...
+  if not ok then
+    return false, explain(sched.task, (...), co)
+  elseif ... ~= PARK then
+    return true, ...
   end
-  local a, b = pass_outward()
+  local could = pass_outward()
   depth, depth_of = mine, sched.task
-  return pass(mine, co, resume(co, a, b))
+  return pass(mine, co, resume(co, could))
 end
 
 local function guarded_resume(co, ...)

@@ -86,7 +86,7 @@ local function sweep()
         kept = kept + 1
         times[kept], items[kept] = time, item
       else
-        item[ENTRY] = nil
+        item[ENTRY] = false
       end
     end
   end
@@ -116,7 +116,7 @@ function M.arm(item, when)
     if entry <= when then
       return
     end
-    item[ENTRY] = nil
+    item[ENTRY] = false
     add_dead()
   else
     item[WHEN] = when
@@ -126,7 +126,7 @@ end
 
 --- Disarms an item that is armed.
 function M.disarm(item)
-  item[WHEN] = nil
+  item[WHEN] = false
   add_dead()
 end
 
@@ -140,7 +140,7 @@ local function settle()
       drop_first()
     elseif not when then
       dead = dead - 1
-      item[ENTRY] = nil
+      item[ENTRY] = false
       drop_first()
     elseif when > time then
       item[ENTRY] = when
@@ -160,7 +160,7 @@ function M.pop(now)
   local when = settle()
   if when and when <= now then
     local item = items[1]
-    item[WHEN], item[ENTRY] = nil, nil
+    item[WHEN], item[ENTRY] = false, false
     drop_first()
     return item
   end

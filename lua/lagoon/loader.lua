@@ -7,7 +7,7 @@ local globals = require('lagoon.globals')
 local host = require('lagoon.host')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
-local Queue = require('lagoon.queue')
+local queue = require('lagoon.queue')
 
 local internal_require = require
 local error, type, pcall, ipairs, tostring = error, type, pcall, ipairs, tostring
@@ -56,7 +56,7 @@ local function wait_for(name)
   if is_loop(name) then
     misuse.raise("loop or previous error loading module '%s'", name)
   end
-  local me = sched.task
+  local me = sched.self()
   waiting[me] = name
   loading[name].queue:push(me)
   sched.park(loading[name].queue)
@@ -64,17 +64,17 @@ local function wait_for(name)
 end
 
 local function finish_loading(name)
-  local queue = loading[name].queue
+  local waiters = loading[name].queue
   loading[name] = nil
-  local task = queue:pop()
+  local task = waiters:pop()
   while task do
     sched.wake(task, true)
-    task = queue:pop()
+    task = waiters:pop()
   end
 end
 
 local function load_module(name)
-  loading[name] = { task = sched.task, queue = Queue.new("module '" .. name .. "' to load") }
+  loading[name] = { task = sched.task, queue = queue.new("module '" .. name .. "' to load") }
   local found, loader, extra = pcall(find_loader, name)
   if not found then
     finish_loading(name)

@@ -10,10 +10,11 @@ local heap = require('lagoon.heap')
 local sched = require('lagoon.sched')
 
 local slots = require('lagoon.slots')
-local Queue = require('lagoon.queue')
+local new_queue = require('lagoon.queue').new
 
 local NEXT, WHEN = slots.NEXT, slots.WHEN
-local wake, park, host_poll = sched.wake, sched.park, host.poll
+local wake, wake_pair, park, second = sched.wake, sched.wake_pair, sched.park, sched.second
+local host_poll = host.poll
 
 local M = {
   pending = 0, -- waits that an event can end; while it is 0, there is no use in polling
@@ -32,12 +33,12 @@ local function extend(token)
   known = token + 1
 end
 
---- Parks the running task until the token's report, and returns what it brings. `source`
--- forgets the wait by M.forget().
+--- Parks the running task until the token's report, and returns the two values that it brings.
+-- `source` forgets the wait by M.forget().
 ---@async
 ---@param deadline? number then nil, "timeout"
 function M.wait(token, source, deadline)
-  local task = sched.task
+  local task = sched.self()
   if token > known then
     extend(token)
   end
@@ -46,7 +47,8 @@ function M.wait(token, source, deadline)
   if deadline then
     heap.arm(task, deadline)
   end
-  return park(source)
+  local a = park(source)
+  return a, second()
 end
 
 --- Takes the task out, if it is the one who waits for the token.
@@ -66,14 +68,16 @@ end
 function M.queue(token, deadline)
   local queue = queues[token]
   if not queue then
-    queue = Queue.new('a turn at a busy conn')
+    queue = new_queue('a turn at a busy conn')
     queues[token] = queue
   end
-  queue:push(sched.task)
+  local task = sched.self()
+  queue:push(task)
   if deadline then
-    heap.arm(sched.task, deadline)
+    heap.arm(task, deadline)
   end
-  return park(queue)
+  local turn = park(queue)
+  return turn, second()
 end
 
 --- The direction is free: its next task in the queue may try.
@@ -103,8 +107,8 @@ function M.rearm(token, deadline)
     rearm(waiters[token], deadline)
   end
   local queue = queues[token]
-  local task = queue and queue[NEXT]
-  while task and task ~= queue do
+  local task = queue and queue:first()
+  while task do
     rearm(task, deadline)
     task = task[NEXT]
   end
@@ -114,7 +118,7 @@ end
 function M.watch(token, case)
   local queue = watchers[token]
   if not queue then
-    queue = Queue.new('readiness')
+    queue = new_queue('readiness')
     watchers[token] = queue
   end
   queue:push(case)
@@ -125,7 +129,7 @@ function M.unwatch(token, case)
   local queue = watchers[token]
   queue:unpark(case)
   M.pending = M.pending - 1
-  if queue:is_empty() then
+  if not queue:first() then
     watchers[token] = nil
   end
 end
@@ -151,7 +155,7 @@ function M.close(token)
   local task = waiters[token]
   if task then
     M.forget(token, task)
-    wake(task, nil, 'closed')
+    wake_pair(task, nil, 'closed')
   end
   local queue = queues[token]
   if queue then
@@ -181,7 +185,7 @@ function M.dispatch(seconds)
       if task then
         waiters[token] = false
         M.pending = M.pending - 1
-        wake(task, a, b)
+        wake_pair(task, a, b)
       end
       if watchers[token] then
         notify(token)

@@ -1,60 +1,93 @@
 --- queue.lua: first in, first out, with removal from the middle.
 --
--- A ring that runs through the waiters themselves: no allocation, and no special case for an
--- empty queue, which points at itself. A waiter is in one queue at most. NEXT and PREV of a
--- waiter that is in no queue mean nothing.
+-- A list that runs through the waiters themselves, so that nothing is allocated. Its ends stand
+-- in two slots of whatever owns it: a channel has two such lists in it, a Queue is one. A
+-- waiter is in one list at most. An end is false where there is nothing.
 --
--- A queue is a source: a task may park on it. `reason` says what such a task waits for.
+-- (No ring, and no comparison of tables: comparing two that have a metatable looks for __eq.)
 
 local slots = require('lagoon.slots')
 
 local NEXT, PREV = slots.NEXT, slots.PREV
 local setmetatable = setmetatable
 
+local M = {}
+
+--- Adds a waiter at the end of the list whose ends are owner[first] and owner[last].
+local function push(owner, first, last, waiter)
+  local before = owner[last]
+  waiter[PREV], waiter[NEXT] = before, false
+  if before then
+    before[NEXT] = waiter
+  else
+    owner[first] = waiter
+  end
+  owner[last] = waiter
+end
+
+--- Takes the first waiter of a list that has one.
+local function pop(owner, first, last)
+  local waiter = owner[first]
+  local after = waiter[NEXT]
+  owner[first] = after
+  if after then
+    after[PREV] = false
+  else
+    owner[last] = false
+  end
+  return waiter
+end
+
+--- Takes a waiter out of its list, wherever it stands.
+local function remove(owner, first, last, waiter)
+  local before, after = waiter[PREV], waiter[NEXT]
+  if before then
+    before[NEXT] = after
+  else
+    owner[first] = after
+  end
+  if after then
+    after[PREV] = before
+  else
+    owner[last] = before
+  end
+end
+
+M.push, M.pop, M.remove = push, pop, remove
+
+local FIRST, LAST = 1, 2
+
+--- A list by itself, and a source: a task may park on it. `reason` says what such a task waits
+-- for.
 local Queue = {}
 Queue.__index = Queue
 
----@param reason string for people: "chan recv"
-function Queue.new(reason)
-  local queue = setmetatable({ false, false, why = reason }, Queue)
-  queue[NEXT], queue[PREV] = queue, queue
-  return queue
+---@param reason string for people: "task 7"
+function M.new(reason)
+  return setmetatable({ false, false, why = reason }, Queue)
 end
 
-function Queue:is_empty()
-  return self[NEXT] == self
+--- The first waiter, or false.
+function Queue:first()
+  return self[FIRST]
 end
 
---- Adds a waiter at the end.
 function Queue:push(waiter)
-  local last = self[PREV]
-  waiter[PREV], waiter[NEXT] = last, self
-  last[NEXT] = waiter
-  self[PREV] = waiter
+  push(self, FIRST, LAST, waiter)
 end
 
---- Takes the first waiter; nil if there is none.
+--- Takes the first waiter; false if there is none.
 function Queue:pop()
-  local first = self[NEXT]
-  if first == self then
-    return nil
-  end
-  local second = first[NEXT]
-  self[NEXT] = second
-  second[PREV] = self
-  return first
+  return self[FIRST] and pop(self, FIRST, LAST)
 end
 
---- Takes a waiter out, wherever it stands.
-function Queue.unpark(_, waiter)
-  local before, after = waiter[PREV], waiter[NEXT]
-  before[NEXT] = after
-  after[PREV] = before
+function Queue:unpark(waiter)
+  remove(self, FIRST, LAST, waiter)
 end
 
 function Queue:length()
-  local n, waiter = 0, self[NEXT]
-  while waiter ~= self do
+  local n, waiter = 0, self[FIRST]
+  while waiter do
     n, waiter = n + 1, waiter[NEXT]
   end
   return n
@@ -64,4 +97,4 @@ function Queue:reason()
   return self.why
 end
 
-return Queue
+return M

@@ -8,29 +8,37 @@
 -- A source is whatever a task parks on. The scheduler asks two things of it:
 --   source:unpark(task)   forget the task: its wait ends in another way
 --   source:reason(task)   what it waits for, for people
--- Ending a wait is up to the source: take the task out of its own books, then wake(task, a, b),
--- and park() returns a, b. A new kind of source needs no change here.
+-- Ending a wait is up to the source: take the task out of its own books, then wake(task, value),
+-- and park() returns the value. A new kind of source needs no change here.
 
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 
 local NEXT, VALUE, WHEN, ON, CO = slots.NEXT, slots.VALUE, slots.WHEN, slots.ON, slots.CO
-local EXTRA, OWNER, OWNED = slots.EXTRA, slots.OWNER, slots.OWNED
+local EXTRA = slots.EXTRA
 
-local yield, resume, create = coroutine.yield, coroutine.resume, coroutine.create
-local pcall, error, select, unpack = pcall, error, select, unpack
-local band = bit.band
-local now, format = host.now, string.format
+local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
+local error, select, unpack, pcall = error, select, unpack, pcall
+local band, format = bit.band, string.format
+local now = host.now
 
 local M = {
-  task = nil, -- the task that runs; nil in the scheduler itself
+  task = false, -- the task that runs; false in the scheduler itself
 }
 
 -- What a task's coroutine yields: lagoon.coroutine passes it outward through the user's own
--- coroutines. And what park() gets when the wait was canceled: private, so no script can send it.
-local PARK, CANCEL = {}, {}
+-- coroutines. The answer is true.
+--
+-- Where no yield is possible, because a C function has called back into Lua, yield() raises,
+-- with the wait still in its source's books. Asking first would cost every wait; so the task
+-- keeps its source in ON, and whoever catches the error (lagoon.boundary) calls recover()
+-- before the script goes on.
+local PARK = {}
 M.PARK = PARK
+
+-- The value of a wait that was canceled: private, so no script can send it.
+local CANCEL = {}
 
 -- The run queue: a ring of tasks, ring[head] first, empty if head == tail.
 local ring, mask = {}, 1023
@@ -59,10 +67,9 @@ local function enqueue(task)
   end
 end
 
---- Ends the wait of a parked task, which its source has forgotten: park() will return a, b.
-function M.wake(task, a, b)
-  task[ON] = nil
-  task[VALUE], task[NEXT] = a, b
+--- Ends the wait of a parked task, which its source has forgotten: park() returns the value.
+local function wake(task, value)
+  task[ON], task[VALUE] = false, value
   if task[WHEN] then
     heap.disarm(task)
   end
@@ -72,12 +79,26 @@ function M.wake(task, a, b)
     grow_ring()
   end
 end
-local wake = M.wake
+M.wake = wake
+
+--- The same with two values, for who takes the second by M.second().
+function M.wake_pair(task, a, b)
+  wake(task, a)
+  task[NEXT] = b or false
+end
+
+--- The second value of the wait that the running task comes from; nil if there was none.
+function M.second()
+  local task = M.task
+  local b = task[NEXT]
+  task[NEXT] = false
+  return b or nil
+end
 
 --- Ends the wait of a parked task from outside of its source.
 function M.interrupt(task, a, b)
   task[ON]:unpark(task)
-  wake(task, a, b)
+  M.wake_pair(task, a, b)
 end
 
 --- Makes a parked task's wait, and each later one, raise `reason`, a value of canceled.lua.
@@ -89,79 +110,124 @@ function M.cancel(task, reason)
     task[EXTRA] = extra
   end
   extra.cancel = extra.cancel or reason
-  if task[ON] then
+  local source = task[ON]
+  if source and source ~= M.YIELD then
     M.interrupt(task, CANCEL)
   end
 end
 
--- Where a wait cannot be: between the task and here is a C function that called back into Lua.
-local function cannot_wait(task, source)
+--- If the running task's last wait failed to yield, its source and its timer forget it.
+---@return boolean did_fail
+local function recover()
+  local task = M.task
+  local source = task and task[ON]
+  if not source then
+    return false
+  end
+  task[ON] = false
   source:unpark(task)
-  task[ON] = nil
   if task[WHEN] then
     heap.disarm(task)
   end
-  error(require('lagoon.boundary').describe(), 0)
+  return true
 end
+M.recover = recover
+
+--- The running task, which is about to wait: what every source enters into its books.
+function M.self()
+  local task = M.task
+  if not task then
+    error('cannot wait here: no task is running', 0)
+  elseif task[ON] then
+    recover() -- a C function caught the error of a wait that failed
+  end
+  return task
+end
+local self = M.self
 
 --- Parks the running task on a source that knows of it already, until somebody wakes it.
--- Raises if the task is canceled; the source has then forgotten it.
+-- Raises if the task is canceled: the source has then forgotten it.
 ---@async
----@return any a, any b what wake() was given
+---@return any value what wake() was given
 function M.park(source)
   local task = M.task
   local extra = task[EXTRA]
+  task[ON] = source
   if extra and extra.cancel then
-    source:unpark(task)
-    if task[WHEN] then
-      heap.disarm(task)
-    end
+    recover()
     error(extra.cancel, 0)
   end
-  task[ON] = source
-  local could, a, b = pcall(yield, PARK)
-  if not could then
-    return cannot_wait(task, source)
+  if not yield(PARK) then
+    M.fail_to_yield()
   end
-  if a == CANCEL then
+  local value = task[VALUE]
+  task[VALUE] = false
+  if value == CANCEL then
     error(task[EXTRA].cancel, 0)
   end
-  return a, b
+  return value
 end
 local park = M.park
 
 --- Yields from inside a user's coroutine to what resumed it, on behalf of a park() further
--- in: for lagoon.coroutine alone.
+-- in: for lagoon.coroutine alone. False if that cannot be.
 ---@async
 function M.pass_outward()
-  return yield(PARK)
+  local could, answer = pcall(yield, PARK)
+  return could and answer
 end
 
---- Yields of the user's own coroutines, and their resume.
-M.raw_yield, M.raw_resume = yield, resume
+--- Raises what the script is told where no yield is possible. Set by lagoon.boundary.
+M.fail_to_yield = nil
 
 -- Sources without books of their own: a timer, or the run queue, ends the wait.
 local function nothing() end
 local SLEEP = { unpark = nothing }
 function SLEEP.reason(_, task)
-  return format('sleep %.3fs left', (task[WHEN] or 0) - now())
+  if not task[WHEN] then
+    return 'select {}'
+  end
+  return format('sleep, %.3fs left', task[WHEN] - now())
 end
-local YIELD = { unpark = nothing, reason = nothing }
 
---- Lets every task that is ready run first, and looks for I/O if it is due.
----@async
-function M.yield()
-  local task = M.task
+-- The source of a task that is in the run queue by its own will.
+local YIELD = { reason = nothing }
+M.YIELD = YIELD
+
+-- Only a yield that failed is taken back. Its task is near the end of the ring.
+function YIELD.unpark(_, task)
+  local at = band(tail - 1, mask)
+  while ring[at] ~= task do
+    at = band(at - 1, mask)
+  end
+  while at ~= band(tail - 1, mask) do
+    local after = band(at + 1, mask)
+    ring[at] = ring[after]
+    at = after
+  end
+  tail = at
+  ring[at] = false
+end
+
+local function check_canceled(task)
   local extra = task[EXTRA]
   if extra and extra.cancel then
     error(extra.cancel, 0)
   end
+end
+
+--- Lets every task that is ready run first, and looks for I/O if it is due.
+---@async
+function M.yield()
+  local task = self()
+  check_canceled(task)
   enqueue(task)
-  if not pcall(yield, PARK) then
-    tail = band(tail - 1, mask) -- nobody ran in between: it is the last in the ring
-    ring[tail] = false
-    cannot_wait(task, YIELD)
+  task[ON] = YIELD
+  if not yield(PARK) then
+    M.fail_to_yield()
   end
+  task[ON] = false
+  check_canceled(task)
 end
 
 --- Parks for some seconds. 0 and less is as yield().
@@ -170,14 +236,15 @@ function M.sleep(seconds)
   if seconds <= 0 then
     return M.yield()
   end
-  heap.arm(M.task, now() + seconds)
+  heap.arm(self(), now() + seconds)
   park(SLEEP)
 end
 
 --- Parks for ever, or until the task is canceled.
 ---@async
-function M.sleep_forever(source)
-  park(source or SLEEP)
+function M.sleep_forever()
+  self()
+  park(SLEEP)
 end
 
 -- Coroutines that have finished one task and wait for the next.
@@ -198,7 +265,10 @@ local function finish(...)
 end
 
 -- A coroutine's life: one task after another. It holds nothing on its stack between two.
-local function body(f, args)
+local function body()
+  local task = M.task
+  local f, args = task[VALUE], task[NEXT]
+  task[VALUE], task[NEXT] = false, false
   local again
   if args then
     again = finish(f(unpack(args, 1, args.n)))
@@ -206,24 +276,27 @@ local function body(f, args)
     again = finish(f())
   end
   if again then
-    return body(yield(PARK))
+    yield(PARK)
+    return body()
   end
 end
 
 --- Gives a task a coroutine, and queues it to call f with the arguments.
----@param args? table with a field n
+---@param args table|false with a field n
 function M.start(task, f, args)
-  local co
   if pooled > 0 then
-    co = pool[pooled]
+    task[CO] = pool[pooled]
     pool[pooled] = false
     pooled = pooled - 1
   else
-    co = create(body)
+    task[CO] = create(body)
   end
-  task[CO] = co
   task[VALUE], task[NEXT] = f, args
-  enqueue(task)
+  ring[tail] = task
+  tail = band(tail + 1, mask)
+  if tail == head then
+    grow_ring()
+  end
 end
 
 local on_failure -- called as on_failure(task, err, co) in the scheduler
@@ -233,14 +306,13 @@ function M.set_hooks(ended, failed)
   on_end, on_failure = ended, failed
 end
 
+-- Runs a task until it parks or ends.
 local function step(task)
   M.task = task
-  local a, b = task[VALUE], task[NEXT]
-  task[VALUE], task[NEXT] = nil, nil
   local co = task[CO]
-  local ok, err = resume(co, a, b)
+  local ok, err = resume(co, true)
   if not ok then
-    M.task = nil
+    M.task = false
     on_failure(task, err, co)
   end
 end
@@ -250,7 +322,7 @@ function M.run_now(task)
   tail = band(tail - 1, mask)
   ring[tail] = false
   step(task)
-  M.task = nil
+  M.task = false
 end
 
 local function expire_timers(time)
@@ -324,11 +396,8 @@ end
 
 --- Ends run() from the running task, which is not resumed again; false if it cannot yield.
 function M.abandon()
-  if not coroutine.isyieldable() then
-    return false
-  end
   M.stop()
-  yield(PARK)
+  return pcall(yield, PARK)
 end
 
 --- Runs tasks until nothing is left that could run, is_over() says so, or stop() was called.
@@ -345,23 +414,13 @@ function M.run(poll, is_over)
       step(task)
       left = left - 1
     end
-    M.task = nil
+    M.task = false
   until stopped or (head == tail and is_over()) or not look_around(poll)
 end
 
 --- The number of tasks that are ready to run.
 function M.ready()
   return band(tail - head, mask)
-end
-
---- Tells the owner of a task that it has ended.
-function M.release(task)
-  local owner = task[OWNER]
-  if owner then
-    local owned = task[OWNED]
-    task[OWNER], task[OWNED] = nil, nil
-    owner:ended(task, owned)
-  end
 end
 
 return M

@@ -11,8 +11,9 @@
 --   park(case)    links it into its source
 --   unpark(case)  takes it out
 --   poke(case)    (sources that cannot tell for whom an event is) look again
--- A source ends a case's wait by case:fire(a, b), having taken it out: a, b are the results. A
--- kind with `is_late` is performed by take() when its task runs.
+--   results(value)       what select returns for the value that fired it; a kind without it
+--                        is performed by take() when its task runs
+-- A source ends a case's wait by case:fire(value), having taken it out.
 
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
@@ -21,7 +22,8 @@ local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
 local chan = require('lagoon.chan')
 
-local NEXT, VALUE, WHEN = slots.NEXT, slots.VALUE, slots.WHEN
+local VALUE, WHEN = slots.VALUE, slots.WHEN
+local can_recv, can_send, CLOSED = chan.can_recv, chan.can_send, chan.CLOSED
 local pairs, type, tostring, next = pairs, type, tostring, next
 local setmetatable, getmetatable, rawget = setmetatable, getmetatable, rawget
 local bxor, lshift, rshift, tobit = bit.bxor, bit.lshift, bit.rshift, bit.tobit
@@ -41,15 +43,10 @@ local function random(n)
   return rshift(x, 1) % n
 end
 
-local RECV = { verb = 'recv' }
+local RECV = {}
 
 function RECV.ready(case)
-  local ch = case.source
-  if ch.count > 0 or ch.closed then
-    return true
-  end
-  local senders = ch.senders
-  return senders[NEXT] ~= senders
+  return can_recv(case.source)
 end
 
 function RECV.take(ch)
@@ -57,22 +54,24 @@ function RECV.take(ch)
 end
 
 function RECV.park(case)
-  case.source.receivers:push(case)
+  chan.park_recv(case.source, case)
 end
 
 function RECV.unpark(case)
-  case.source.receivers:unpark(case)
+  chan.unpark_recv(case.source, case)
 end
 
-local SEND = { verb = 'send' }
+function RECV.results(value)
+  if value == CLOSED then
+    return nil, false
+  end
+  return value, true
+end
+
+local SEND = {}
 
 function SEND.ready(case)
-  local ch = case.source
-  if ch.count < ch.capacity or ch.closed then
-    return true
-  end
-  local receivers = ch.receivers
-  return receivers[NEXT] ~= receivers
+  return can_send(case.source)
 end
 
 function SEND.take(ch, v)
@@ -80,13 +79,18 @@ function SEND.take(ch, v)
 end
 
 function SEND.park(case)
-  case[VALUE] = case.sends
-  case.source.senders:push(case)
+  chan.park_send(case.source, case, case.sends)
 end
 
 function SEND.unpark(case)
-  case[VALUE] = nil
-  case.source.senders:unpark(case)
+  chan.unpark_send(case.source, case)
+end
+
+function SEND.results(value)
+  if value == CLOSED then
+    return nil, 'closed'
+  end
+  return true
 end
 
 -- What recv(), send(), readable() and writable() return: a kind, a source, and a handler.
@@ -148,16 +152,14 @@ local function unlink_all(selector, except)
 end
 
 --- The case's source has an outcome for it and has taken it out.
-function Case:fire(a, b)
+function Case:fire(value)
   local selector = self.selector
   unlink_all(selector, self)
-  if self.kind == SEND then
-    self[VALUE] = nil
-  end
-  selector.fired, selector.a, selector.b = self, a, b
+  self[VALUE] = false
+  selector.fired, selector.value = self, value
   -- When its time-out came first, in this same turn, the task is queued already: data wins.
   if not selector.expired then
-    wake(selector.task)
+    wake(selector.task, true)
   end
 end
 
@@ -175,7 +177,7 @@ end
 -- The time-out: the cases stay where they are until the task runs.
 function Selector:expire()
   self.expired = true
-  wake(self.task)
+  wake(self.task, true)
 end
 
 function Selector:unpark()
@@ -210,7 +212,7 @@ end
 -- Parks until a case has fired; nil after the time-out.
 local function wait_parked(selector)
   local cases = selector.cases
-  selector.task, selector.fired, selector.expired = sched.task, false, false
+  selector.task, selector.fired, selector.expired = sched.self(), false, false
   for i = 1, selector.count do
     local case = cases[i]
     case.kind.park(case)
@@ -253,11 +255,12 @@ local function run(selector, done)
       done(selector)
       return 'timeout'
     end
-    if not case.kind.is_late then
-      local key, handler, a, b = case.key, case.handler, selector.a, selector.b
-      selector.a, selector.b = nil, nil
+    local results = case.kind.results
+    if results then
+      local key, handler, value = case.key, case.handler, selector.value
+      selector.value = nil
       done(selector)
-      return outcome(key, handler, a, b)
+      return outcome(key, handler, results(value))
     end
   end
   local key, handler, kind, source, sends = case.key, case.handler, case.kind, case.source, case.sends
@@ -287,7 +290,7 @@ local function fill(case, key, value)
 end
 
 local function new_selector()
-  local selector = setmetatable({ false, false, false, nil, nil }, Selector)
+  local selector = setmetatable({ false, false, false, false, false }, Selector)
   selector.cases, selector.count = {}, 0
   return selector
 end
@@ -296,7 +299,7 @@ local function add(selector, key, value)
   local n = selector.count + 1
   local case = selector.cases[n]
   if not case then
-    case = setmetatable({ false, false, false, selector = selector }, Case)
+    case = setmetatable({ false, false, false, false, false, false, false, selector = selector }, Case)
     selector.cases[n] = case
   end
   fill(case, key, value)

@@ -6,10 +6,11 @@ local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local canceled = require('lagoon.canceled')
 local misuse = require('lagoon.misuse')
-local Queue = require('lagoon.queue')
+local boundary = require('lagoon.boundary')
+local queue = require('lagoon.queue')
 
 local ON, CO, SITE, ID, SLOT = slots.ON, slots.CO, slots.SITE, slots.ID, slots.SLOT
-local VALUE, EXTRA, OWNER, OWNED = slots.VALUE, slots.EXTRA, slots.OWNER, slots.OWNED
+local VALUE, EXTRA, OWNED = slots.VALUE, slots.EXTRA, slots.OWNED
 
 local select, unpack, type, tostring, rawget = select, unpack, type, tostring, rawget
 local setmetatable, getmetatable, pcall = setmetatable, getmetatable, pcall
@@ -84,8 +85,8 @@ local function new(where)
   local count = M.count + 1
   M.spawned, M.count = id, count
   local task = setmetatable({
-    false, false, nil, nil, nil, nil, nil, -- up to CO
-    where, id, count, nil, nil, nil,
+    false, false, false, false, false, false, false, -- up to CO
+    where, id, count, false, false,
   }, meta)
   live[count] = task
   return task
@@ -100,19 +101,20 @@ function M.spawn(f, ...)
   end
   local task = new(spawn_site())
   local n = select('#', ...)
-  start(task, f, n > 0 and { n = n, ... } or nil)
+  start(task, f, n > 0 and { n = n, ... })
   return task
 end
 
 --- Starts a task that calls f(), which was given at `where`.
 function M.spawn_timer(f, where)
-  start(new(where), f, nil)
+  start(new(where), f, false)
 end
 
---- Starts a task that calls f(owned), for `owner`, which is told by owner:ended(task, owned).
-function M.spawn_owned(f, owner, owned, where)
-  local task = new(where or spawn_site())
-  task[OWNER], task[OWNED] = owner, owned
+--- Starts a task that calls f(owned), which was given at `where`; owned:close() is called when
+-- it ends, however it ends.
+function M.spawn_owning(f, owned, where)
+  local task = new(where)
+  task[OWNED] = owned
   start(task, f, { n = 1, owned })
   return task
 end
@@ -128,15 +130,17 @@ end
 
 -- A task has ended: it leaves the list, its owner and whoever waits for it are told.
 local function conclude(task, how, value)
-  task[ON], task[VALUE], task[CO] = how, value, nil
+  task[ON], task[VALUE], task[CO] = how, value, false
   local count, index = M.count, task[SLOT]
   local last = live[count]
   live[index] = last
   last[SLOT] = index
   live[count] = nil
   M.count = count - 1
-  if task[OWNER] then
-    sched.release(task)
+  local owned = task[OWNED]
+  if owned then
+    task[OWNED] = false
+    owned:close()
   end
   local extra = task[EXTRA]
   local joiners = extra and extra.joiners
@@ -147,7 +151,7 @@ local function conclude(task, how, value)
       if waiter[CO] then
         wake(waiter, true)
       else
-        waiter:fire()
+        waiter:fire(true)
       end
       waiter = joiners:pop()
     end
@@ -156,7 +160,7 @@ end
 
 local function on_end(task, n, ...)
   if n == 0 then
-    conclude(task, DONE, nil)
+    conclude(task, DONE, false)
   else
     conclude(task, DONE, { n = n, ... })
   end
@@ -201,6 +205,7 @@ end
 M.main, M.on_main_failure = nil, nil
 
 local function on_failure(task, err, co)
+  err = boundary.explain(task, err, co)
   local extra = task[EXTRA]
   if extra and extra.cancel and canceled.is(err) then
     return conclude(task, CANCELED, err)
@@ -266,7 +271,7 @@ function M.joiners(task)
   local extra = extra_of(task)
   local joiners = extra.joiners
   if not joiners then
-    joiners = Queue.new('task ' .. task[ID])
+    joiners = queue.new('task ' .. task[ID])
     extra.joiners = joiners
   end
   return joiners
@@ -284,7 +289,7 @@ function Task:wait(timeout)
   if ENDINGS[self[ON]] then
     return outcome(self)
   end
-  local me = sched.task
+  local me = sched.self()
   if self == me then
     misuse.raise('a task cannot wait for itself')
   end
@@ -316,8 +321,10 @@ end
 function Task:status()
   check_task(self)
   local on = self[ON]
-  if on == nil then
-    return self == sched.task and 'running' or 'ready'
+  if self == sched.task then
+    return 'running'
+  elseif not on or on == sched.YIELD then
+    return 'ready'
   end
   return ENDINGS[on] and on.status or 'parked'
 end
@@ -332,7 +339,7 @@ function Task:name(name)
     return name
   end
   local extra = self[EXTRA]
-  return extra and extra.name
+  return extra and extra.name or nil
 end
 
 function meta.__tostring(task)

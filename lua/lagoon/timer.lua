@@ -27,7 +27,7 @@ end
 
 function M.after(seconds)
   misuse.check_seconds(seconds, 'seconds')
-  local item = setmetatable({ false, false, false, nil, nil, ch = chan.new(1) }, After)
+  local item = setmetatable({ false, false, false, false, false, ch = chan.new(1) }, After)
   heap.arm(item, now() + seconds)
   return item.ch
 end
@@ -69,7 +69,7 @@ function M.ticker(seconds)
   end
   local due = now() + seconds
   local ticker = setmetatable(
-    { false, false, false, nil, nil, ch = chan.new(1), period = seconds, due = due },
+    { false, false, false, false, false, ch = chan.new(1), period = seconds, due = due },
     Ticker
   )
   heap.arm(ticker, due)
@@ -126,7 +126,7 @@ function M.timer(seconds, f)
     misuse.check_function(f, 'the function of a timer')
   end
   local timer = setmetatable(
-    { false, false, false, nil, nil, f = f, where = task.spawn_site() },
+    { false, false, false, false, false, f = f, where = task.spawn_site() },
     Timer
   )
   M.pinned = M.pinned + 1

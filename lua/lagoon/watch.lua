@@ -13,7 +13,7 @@ local M = {}
 -- Cases of a conn: its methods watch_read() and watch_write() say true; or nil and a token; or, of
 -- a pipe, nil and the queue to wait in.
 local function conn_kind(method)
-  local kind = { is_late = true }
+  local kind = {}
   function kind.ready(case)
     local conn = case.source
     local ready, token = conn[method](conn)
@@ -44,7 +44,7 @@ M.READ, M.WRITE = conn_kind('watch_read'), conn_kind('watch_write')
 
 -- Cases of a bare descriptor, which the host watches by a duplicate of its own.
 local function fd_kind(events)
-  local kind = { is_late = true }
+  local kind = {}
   function kind.ready(case)
     local ready, err = host.fd_ready(case.source, events)
     return ready or err ~= nil

@@ -13,7 +13,8 @@ local Stream = require('lagoon.net.stream')
 local gather = require('lagoon.net.gather')
 
 local yield, poll_wait, release = sched.yield, poll.wait, poll.release
-local format, tostring = string.format, tostring
+local format, tostring, setmetatable = string.format, tostring, setmetatable
+local getfenv, setfenv = debug.getfenv, debug.setfenv
 
 ---@class lagoon.Conn
 local Conn = host.conn
@@ -178,11 +179,25 @@ function Conn:reason(task)
   return format('conn %s %s', direction, self:remote_addr() or '?')
 end
 
+-- Who is told that a conn of theirs was closed, by owner:conn_closed(conn). A userdata's
+-- environment is a place for it that costs nothing.
+local owners = setmetatable({}, { __mode = 'k' })
+
+--- Has the owner told when the conn is closed.
+function Conn:set_owner(owner)
+  owners[owner] = true
+  setfenv(self, owner)
+end
+
 --- Closes the conn. Whoever is parked on it gets nil, "closed". Again, it does nothing.
 ---@return true
 function Conn:close()
   local reading, writing = self:host_close()
   if reading then
+    local owner = getfenv(self)
+    if owners[owner] then
+      owner:conn_closed(self)
+    end
     poll.close(reading)
     poll.close(writing)
   end

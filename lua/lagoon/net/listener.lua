@@ -129,7 +129,7 @@ end
 -- As a select case: accept. What ready() has accepted is kept for take(). When accepting is in
 -- lasting trouble, the case looks again after a pause.
 local accepted = setmetatable({}, { __mode = 'k' })
-local ACCEPT = { is_late = true }
+local ACCEPT = {}
 
 local Retry = {}
 Retry.__index = Retry
@@ -149,7 +149,7 @@ function ACCEPT.ready(case)
     return false
   elseif LASTING[err] or PASSING[err] then
     log_trouble(listener, err)
-    case.retry = setmetatable({ case = case }, Retry)
+    case.retry = setmetatable({ false, false, false, false, false, false, false, case = case }, Retry)
     return false
   end
   accepted[listener] = { conn, err }

@@ -10,12 +10,13 @@ local slots = require('lagoon.slots')
 local misuse = require('lagoon.misuse')
 local selecting = require('lagoon.select')
 local watch = require('lagoon.watch')
-local Queue = require('lagoon.queue')
+local new_queue = require('lagoon.queue').new
 local Stream = require('lagoon.net.stream')
 local gather = require('lagoon.net.gather')
 
 local NEXT, WHEN = slots.NEXT, slots.WHEN
-local now, park, wake = host.now, sched.park, sched.wake
+local now, park, second = host.now, sched.park, sched.second
+local wake, wake_pair = sched.wake, sched.wake_pair
 local sub, min, pcall, error = string.sub, math.min, pcall, error
 local setmetatable, ipairs = setmetatable, ipairs
 local check_integer = misuse.check_integer
@@ -90,12 +91,13 @@ end
 
 -- Parks on a queue until it is woken, or a deadline.
 local function wait_in(queue, deadline)
-  local task = sched.task
+  local task = sched.self()
   queue:push(task)
   if deadline then
     heap.arm(task, deadline)
   end
-  return park(queue)
+  local woken = park(queue)
+  return woken, second()
 end
 
 function Pipe:acquire(limit)
@@ -268,7 +270,7 @@ end
 local function close_all(queue)
   local waiter = queue:pop()
   while waiter do
-    wake(waiter, nil, 'closed')
+    wake_pair(waiter, nil, 'closed')
     waiter = queue:pop()
   end
 end
@@ -296,8 +298,8 @@ function Pipe:is_closed()
 end
 
 local function rearm(queue, deadline)
-  local task = queue[NEXT]
-  while task ~= queue do
+  local task = queue:first()
+  while task do
     if deadline then
       heap.arm(task, deadline)
     elseif task[WHEN] then
@@ -399,12 +401,12 @@ local function new_end()
     ended = false, -- the peer will write no more
     write_ended = false,
     writing = false, -- a task is in the middle of a write
-    filling = Queue.new('pipe read'),
-    readers = Queue.new('a turn at a busy pipe'),
-    writers = Queue.new('pipe write'),
-    write_turns = Queue.new('a turn at a busy pipe'),
-    read_watchers = Queue.new('readiness'),
-    write_watchers = Queue.new('readiness'),
+    filling = new_queue('pipe read'),
+    readers = new_queue('a turn at a busy pipe'),
+    writers = new_queue('pipe write'),
+    write_turns = new_queue('a turn at a busy pipe'),
+    read_watchers = new_queue('readiness'),
+    write_watchers = new_queue('readiness'),
   }, Pipe)
 end
 

@@ -5,7 +5,7 @@ local sched = require('lagoon.sched')
 local task = require('lagoon.task')
 local misuse = require('lagoon.misuse')
 local listen = require('lagoon.net.listener')
-local Queue = require('lagoon.queue')
+local queue = require('lagoon.queue')
 
 local setmetatable, type = setmetatable, type
 local match = string.match
@@ -18,12 +18,11 @@ local RESERVED_FDS = 64
 local Server = {}
 Server.__index = Server
 
---- A client's task has ended, whatever way: its conn is closed, its place is free.
-function Server:ended(_, conn)
+--- A conn of the server's has been closed, in whatever way: its place is free.
+function Server:conn_closed(conn)
   if self.per_ip then
     self:forget_ip(conn)
   end
-  conn:close()
   self.count = self.count - 1
   local acceptor = self.room:pop()
   if acceptor then
@@ -65,7 +64,7 @@ end
 function Server:run(listener, handler, idle_timeout, where)
   while true do
     if self.count >= self.max_conns then
-      self.room:push(sched.task)
+      self.room:push(sched.self())
       sched.park(self.room)
     end
     local conn, err = listener:accept()
@@ -80,7 +79,8 @@ function Server:run(listener, handler, idle_timeout, where)
     end
     if not self.per_ip or self:admit(conn) then
       self.count = self.count + 1
-      task.spawn_owned(handler, self, conn, where)
+      conn:set_owner(self)
+      task.spawn_owning(handler, conn, where)
     end
   end
 end
@@ -111,10 +111,10 @@ local function serve(listener, handler, opts)
     count = 0, -- conns that are served
     rejected = 0,
     max_conns = max_conns or default_max_conns(),
-    room = Queue.new('room for another conn'),
+    room = queue.new('room for another conn'),
     max_per_ip = per_ip,
-    per_ip = per_ip and {},
-    keys = per_ip and {},
+    per_ip = per_ip and {}, -- conns of each address
+    keys = per_ip and {}, -- conn to its address
   }, Server)
   if opts.on_listen then
     misuse.check_function(opts.on_listen, "option 'on_listen'")(listener)
