@@ -30,19 +30,21 @@ static int l_poll(lua_State *L)
     return 1;
 }
 
-// site() -> key, line: the innermost line that is not the library's, cheaply: `key` is
-// the address of its chunk's name. site(true) -> "file:line" and the whole name as well,
-// which keeps the address from being used again as long as it is kept.
+// site(level) -> key, line: the innermost line that is not the library's, from that level of the
+// stack outward, cheaply: `key` is the address of its chunk's name. site(level, true) ->
+// "file:line" and the whole name as well, which keeps the address from being used again as
+// long as it is kept.
 static int l_site(lua_State *L)
 {
     lua_Debug ar;
-    for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
+    int level = (int)lua_tointeger(L, 1);
+    for (; lua_getstack(L, level, &ar) != 0; level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline <= 0 ||
             strncmp(ar.source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) == 0) {
             continue;
         }
-        if (lua_toboolean(L, 1)) {
+        if (lua_toboolean(L, 2)) {
             lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
             lua_pushstring(L, ar.source);
         } else {

@@ -9,7 +9,7 @@
 local slots = require('lagoon.slots')
 
 local NEXT, PREV = slots.NEXT, slots.PREV
-local setmetatable = setmetatable
+local setmetatable, tostring = setmetatable, tostring
 
 local M = {}
 
@@ -62,7 +62,7 @@ local FIRST, LAST = 1, 2
 local Queue = {}
 Queue.__index = Queue
 
----@param reason string for people: "task 7"
+---@param reason any for people, as tostring() has it: "a turn", or the task to end
 function M.new(reason)
   return setmetatable({ false, false, why = reason }, Queue)
 end
@@ -94,7 +94,7 @@ function Queue:length()
 end
 
 function Queue:reason()
-  return self.why
+  return tostring(self.why)
 end
 
 return M

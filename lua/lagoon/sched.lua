@@ -101,15 +101,9 @@ function M.interrupt(task, a, b)
   M.wake_pair(task, a, b)
 end
 
---- Makes a parked task's wait, and each later one, raise `reason`, a value of canceled.lua.
--- The wait of a task that is ready has ended already, so its next one raises.
-function M.cancel(task, reason)
-  local extra = task[EXTRA]
-  if not extra then
-    extra = {}
-    task[EXTRA] = extra
-  end
-  extra.cancel = extra.cancel or reason
+--- Makes a parked task's wait raise task[EXTRA].cancel, a value of canceled.lua, as each later
+-- one will. The wait of a task that is ready has ended already, so its next one raises.
+function M.cancel(task)
   local source = task[ON]
   if source and source ~= M.YIELD then
     M.interrupt(task, CANCEL)

@@ -57,7 +57,7 @@ local function name_site(key, line)
   if site_count >= MAX_SITES then
     sites, names, site_count = {}, {}, 0
   end
-  local text, chunk = site(true)
+  local text, chunk = site(3, true)
   local of_chunk = sites[key]
   if not of_chunk then
     of_chunk = {}
@@ -69,8 +69,9 @@ local function name_site(key, line)
   return text
 end
 
+-- The script's line that called the library function which calls this.
 local function spawn_site()
-  local key, line = site()
+  local key, line = site(3)
   if not key then
     return 'the host'
   end
@@ -119,10 +120,11 @@ function M.spawn_owning(f, owned, where)
   return task
 end
 
+-- What few tasks have: it is the queue of those who wait for its end, with more fields.
 local function extra_of(task)
   local extra = task[EXTRA]
   if not extra then
-    extra = {}
+    extra = queue.new(task)
     task[EXTRA] = extra
   end
   return extra
@@ -142,10 +144,8 @@ local function conclude(task, how, value)
     task[OWNED] = false
     owned:close()
   end
-  local extra = task[EXTRA]
-  local joiners = extra and extra.joiners
+  local joiners = task[EXTRA]
   if joiners then
-    extra.joiners = nil
     local waiter = joiners:pop()
     while waiter do
       if waiter[CO] then
@@ -211,7 +211,7 @@ local function on_failure(task, err, co)
     return conclude(task, CANCELED, err)
   end
   local trace = traceback(co, to_text(err))
-  local is_expected = extra and extra.joiners
+  local is_expected = extra and extra:first()
   conclude(task, FAILED, err)
   if task == M.main then
     M.on_main_failure(err, trace)
@@ -267,15 +267,7 @@ function M.has_ended(task)
 end
 
 --- The queue of those who wait for a live task.
-function M.joiners(task)
-  local extra = extra_of(task)
-  local joiners = extra.joiners
-  if not joiners then
-    joiners = queue.new('task ' .. task[ID])
-    extra.joiners = joiners
-  end
-  return joiners
-end
+M.joiners = extra_of
 
 --- Waits for the end of the task: true and what it returned, or false and what it raised;
 -- nil, "timeout" if it goes on for longer than `timeout` seconds.
@@ -293,7 +285,7 @@ function Task:wait(timeout)
   if self == me then
     misuse.raise('a task cannot wait for itself')
   end
-  local joiners = M.joiners(self)
+  local joiners = extra_of(self)
   joiners:push(me)
   if timeout then
     heap.arm(me, host.now() + timeout)
@@ -313,7 +305,9 @@ function Task:cancel(reason)
   if ENDINGS[self[ON]] then
     return false
   end
-  sched.cancel(self, canceled.new(reason))
+  local extra = extra_of(self)
+  extra.cancel = extra.cancel or canceled.new(reason)
+  sched.cancel(self)
   return true
 end
 
