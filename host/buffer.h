@@ -5,19 +5,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef struct Buffer {
-    char *data;
+typedef struct BufferBlock {
     size_t start, end, cap; // the bytes are data[start .. end)
+    char data[];
+} BufferBlock;
+
+// Zeroed, it is empty. Its block is NULL exactly when it is.
+typedef struct Buffer {
+    BufferBlock *block;
 } Buffer;
 
 static inline size_t buffer_len(const Buffer *b)
 {
-    return b->end - b->start;
+    return b->block == NULL ? 0 : b->block->end - b->block->start;
 }
 
+// Of a buffer that is not empty.
 static inline const char *buffer_bytes(const Buffer *b)
 {
-    return b->data + b->start;
+    return b->block->data + b->block->start;
 }
 
 // Adds n bytes; false, and nothing added, if out of memory.

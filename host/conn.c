@@ -48,7 +48,7 @@ int conn_open(Conn **box, Worker *worker, int fd)
 
 static void conn_close(Conn *c)
 {
-    c->socket.worker->conns--;
+    socket_worker(&c->socket)->conns--;
     buffer_free(&c->inbox.bytes);
     socket_close(&c->socket);
 }
@@ -105,7 +105,7 @@ static int l_gc(lua_State *L)
 {
     Conn **box = lua_touserdata(L, 1);
     if (*box != NULL) {
-        (*box)->socket.worker->collected++;
+        socket_worker(&(*box)->socket)->collected++;
         conn_close(*box);
         *box = NULL;
     }

@@ -29,7 +29,7 @@ static ssize_t receive(Conn *c, size_t max)
     }
     ssize_t n;
     do {
-        n = recv(c->socket.fd, c->socket.worker->poller.scratch, max, 0);
+        n = recv(c->socket.fd, socket_worker(&c->socket)->poller.scratch, max, 0);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         c->drained = errno == EAGAIN;
@@ -44,7 +44,7 @@ static ssize_t receive(Conn *c, size_t max)
 static int push_received(lua_State *L, Conn *c, ssize_t n)
 {
     if (n > 0) {
-        lua_pushlstring(L, c->socket.worker->poller.scratch, (size_t)n);
+        lua_pushlstring(L, socket_worker(&c->socket)->poller.scratch, (size_t)n);
         return 1;
     }
     if (n == 0) {
@@ -61,7 +61,8 @@ static int push_filled(lua_State *L, Conn *c, ssize_t n)
     if (n <= 0) {
         return push_received(L, c, n);
     }
-    if (!buffer_append(&c->inbox.bytes, c->socket.worker->poller.scratch, (size_t)n)) {
+    if (!buffer_append(&c->inbox.bytes, socket_worker(&c->socket)->poller.scratch,
+                       (size_t)n)) {
         return push_error(L, UV_ENOMEM);
     }
     lua_pushboolean(L, true);
@@ -142,12 +143,11 @@ static int push_timeout(lua_State *L)
 }
 
 // nil, nil, token, deadline: the caller is to park. The deadline is nil if there is none.
-static int push_would_block(lua_State *L, Conn *c, uint32_t token, const Direction *d)
+static int push_would_block(lua_State *L, Conn *c, uint32_t token, double deadline)
 {
-    double deadline = d->deadline;
     c->burst = 0;
     if (c->timeout > 0) {
-        double end = (double)uv_hrtime() * 1e-9 + c->timeout;
+        double end = (double)uv_hrtime() * 1e-9 + (double)c->timeout;
         deadline = deadline == 0 || end < deadline ? end : deadline;
     }
     lua_pushnil(L);
@@ -163,10 +163,10 @@ static int push_would_block(lua_State *L, Conn *c, uint32_t token, const Directi
 
 // nil, why, token, deadline: not now. "busy": another task is at it; "yield": it could go
 // on, but others have waited long enough.
-static int push_not_now(lua_State *L, Conn *c, uint32_t token, const Direction *d,
+static int push_not_now(lua_State *L, Conn *c, uint32_t token, double deadline,
                         const char *why)
 {
-    push_would_block(L, c, token, d);
+    push_would_block(L, c, token, deadline);
     lua_pushstring(L, why);
     lua_replace(L, -4);
     return 4;
@@ -180,7 +180,7 @@ static int block_read(lua_State *L, Conn *c, Want want)
     }
     c->read.want = (uint8_t)want;
     c->inbox.owned = true;
-    return push_would_block(L, c, c->socket.token, &c->read);
+    return push_would_block(L, c, c->socket.token, c->read_deadline);
 }
 
 // try_read(max) -> bytes | nil, code | nil, nil, token, deadline (the caller owns the
@@ -197,11 +197,11 @@ static int l_try_read(lua_State *L)
     if (c == NULL) {
         return push_closed(L);
     }
-    if (is_past(c->read.deadline)) {
+    if (is_past(c->read_deadline)) {
         return push_timeout(L);
     }
     if (c->inbox.owned) {
-        return push_not_now(L, c, c->socket.token, &c->read, "busy");
+        return push_not_now(L, c, c->socket.token, c->read_deadline, "busy");
     }
     if (buffer_len(&c->inbox.bytes) > 0) {
         size_t n = buffer_len(&c->inbox.bytes);
@@ -211,7 +211,7 @@ static int l_try_read(lua_State *L)
         return 1;
     }
     if (++c->burst > MAX_BURST) {
-        return push_not_now(L, c, c->socket.token, &c->read, "yield");
+        return push_not_now(L, c, c->socket.token, c->read_deadline, "yield");
     }
     if (!c->drained) {
         ssize_t n = receive(c, max);
@@ -231,7 +231,7 @@ static int l_try_fill(lua_State *L)
     if (c == NULL) {
         return push_closed(L);
     }
-    if (is_past(c->read.deadline)) {
+    if (is_past(c->read_deadline)) {
         return push_timeout(L);
     }
     if (!c->drained) {
@@ -272,7 +272,8 @@ static int l_watch_read(lua_State *L)
         return 1;
     }
     if (!c->drained && c->read.want == WANT_NOTHING && !c->inbox.owned) {
-        ssize_t n = recv(c->socket.fd, c->socket.worker->poller.scratch, 1, MSG_PEEK);
+        ssize_t n =
+            recv(c->socket.fd, socket_worker(&c->socket)->poller.scratch, 1, MSG_PEEK);
         if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
             lua_pushboolean(L, true);
             return 1;
@@ -356,7 +357,7 @@ static int block_write(lua_State *L, Conn *c, size_t sent)
     }
     c->write.want = WANT_SPACE;
     c->writing = true;
-    push_would_block(L, c, c->socket.token + 1, &c->write);
+    push_would_block(L, c, c->socket.token + 1, c->write_deadline);
     lua_pushnumber(L, (lua_Number)sent);
     return 5;
 }
@@ -378,14 +379,14 @@ static int l_try_write(lua_State *L)
     ssize_t sent = 0;
     if (c == NULL) {
         push_closed(L);
-    } else if (is_past(c->write.deadline)) {
+    } else if (is_past(c->write_deadline)) {
         push_timeout(L);
     } else if (c->writing) {
-        push_not_now(L, c, c->socket.token + 1, &c->write, "busy");
+        push_not_now(L, c, c->socket.token + 1, c->write_deadline, "busy");
         lua_pushinteger(L, 0);
         return 5;
     } else if (++c->burst > MAX_BURST) {
-        push_not_now(L, c, c->socket.token + 1, &c->write, "yield");
+        push_not_now(L, c, c->socket.token + 1, c->write_deadline, "yield");
         lua_pushinteger(L, 0);
         return 5;
     } else {

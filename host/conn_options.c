@@ -40,10 +40,10 @@ static int l_put_deadline(lua_State *L)
         return push_closed(L);
     }
     if (lua_toboolean(L, 3)) {
-        c->read.deadline = t;
+        c->read_deadline = t;
     }
     if (lua_toboolean(L, 4)) {
-        c->write.deadline = t;
+        c->write_deadline = t;
     }
     lua_pushinteger(L, (lua_Integer)c->socket.token);
     lua_pushinteger(L, (lua_Integer)c->socket.token + 1);
@@ -60,7 +60,7 @@ static int l_set_timeout(lua_State *L)
     if (c == NULL) {
         return push_closed(L);
     }
-    c->timeout = seconds;
+    c->timeout = (float)seconds;
     lua_pushboolean(L, true);
     return 1;
 }
@@ -73,7 +73,7 @@ static int l_timeout_end(lua_State *L)
     if (c == NULL || c->timeout == 0) {
         return 0;
     }
-    lua_pushnumber(L, (double)uv_hrtime() * 1e-9 + c->timeout);
+    lua_pushnumber(L, (double)uv_hrtime() * 1e-9 + (double)c->timeout);
     return 1;
 }
 
@@ -84,7 +84,7 @@ static int l_op_deadline(lua_State *L)
     Conn *c = check_conn(L, 1);
     double deadline = 0, limit = lua_tonumber(L, 3);
     if (c != NULL) {
-        deadline = lua_toboolean(L, 2) ? c->write.deadline : c->read.deadline;
+        deadline = lua_toboolean(L, 2) ? c->write_deadline : c->read_deadline;
     }
     if (limit != 0 && (deadline == 0 || limit < deadline)) {
         deadline = limit;

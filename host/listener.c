@@ -73,7 +73,7 @@ static void remove_path(const Listener *l)
 
 static void listener_close(Listener *l)
 {
-    l->socket.worker->listeners--;
+    socket_worker(&l->socket)->listeners--;
     remove_path(l);
     socket_close(&l->socket);
 }
@@ -216,7 +216,7 @@ static void take_reserve(Worker *worker)
 // or no client.
 static bool shed(Listener *l)
 {
-    Worker *worker = l->socket.worker;
+    Worker *worker = socket_worker(&l->socket);
     take_reserve(worker);
     if (worker->reserve_fd < 0) {
         return false;
@@ -252,12 +252,12 @@ static int l_try_accept(lua_State *L)
     Conn **box = conn_push_box(L);
     int fd = accept_fd(l);
     if (fd >= 0) {
-        int err = conn_open(box, l->socket.worker, fd);
+        int err = conn_open(box, socket_worker(&l->socket), fd);
         if (err != 0) {
             close(fd);
             return push_error(L, err);
         }
-        l->socket.worker->accepted++;
+        socket_worker(&l->socket)->accepted++;
         return 1;
     }
     if (fd == -EMFILE || fd == -ENFILE) {
@@ -328,7 +328,7 @@ static int l_gc(lua_State *L)
 {
     Listener **box = lua_touserdata(L, 1);
     if (*box != NULL) {
-        (*box)->socket.worker->collected++;
+        socket_worker(&(*box)->socket)->collected++;
         listener_close(*box);
         *box = NULL;
     }

@@ -30,10 +30,10 @@ static int l_poll(lua_State *L)
     return 1;
 }
 
-// site(level) -> key, line: the innermost line that is not the library's, from that level of the
-// stack outward, cheaply: `key` is the address of its chunk's name. site(level, true) ->
-// "file:line" and the whole name as well, which keeps the address from being used again as
-// long as it is kept.
+// site(level) -> key, line: the innermost line that is not the library's, from that level
+// of the stack outward, cheaply: `key` is the address of its chunk's name. site(level,
+// true) -> "file:line" and the whole name as well, which keeps the address from being
+// used again as long as it is kept.
 static int l_site(lua_State *L)
 {
     lua_Debug ar;

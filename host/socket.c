@@ -12,7 +12,7 @@ int socket_init(Socket *s, Worker *worker, int fd, void (*report)(Ready *, Batch
     if (s->token == 0) {
         return -ENOMEM;
     }
-    s->worker = worker;
+    s->poll.data = worker;
     s->fd = fd;
     s->ready.report = report;
     return 0;
@@ -26,7 +26,7 @@ static void on_close(uv_handle_t *handle)
 void socket_close(Socket *s)
 {
     poller_unmark(&s->ready);
-    poller_return_tokens(&s->worker->poller, s->token);
+    poller_return_tokens(&socket_worker(s)->poller, s->token);
     int fd = s->fd;
     s->fd = -1;
     if (s->polled) {
@@ -46,7 +46,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         events = UV_READABLE | UV_WRITABLE;
     }
     s->events |= (uint8_t)(events & (UV_READABLE | UV_WRITABLE));
-    poller_mark(&s->worker->poller, &s->ready);
+    poller_mark(&socket_worker(s)->poller, &s->ready);
 }
 
 int socket_arm(Socket *s, int events)
@@ -56,7 +56,7 @@ int socket_arm(Socket *s, int events)
         return 0;
     }
     if (!s->polled) {
-        int err = uv_poll_init(&s->worker->poller.loop, &s->poll, s->fd);
+        int err = uv_poll_init(&socket_worker(s)->poller.loop, &s->poll, s->fd);
         if (err != 0) {
             return err;
         }

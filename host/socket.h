@@ -18,7 +18,6 @@
 typedef struct Socket {
     uv_poll_t poll;
     Ready ready;
-    Worker *worker;
     uint32_t token; // reading; token + 1 is writing
     int fd;
     uint8_t armed;  // UV_READABLE | UV_WRITABLE: what the poller watches
@@ -37,6 +36,11 @@ void socket_close(Socket *s);
 int socket_arm(Socket *s, int events);
 // Takes them away.
 void socket_disarm(Socket *s, int events);
+
+static inline Worker *socket_worker(const Socket *s)
+{
+    return s->poll.data;
+}
 
 static inline Socket *socket_of(Ready *ready)
 {

@@ -33,11 +33,10 @@ local function extend(token)
   known = token + 1
 end
 
---- Parks the running task until the token's report, and returns the two values that it brings.
--- `source` forgets the wait by M.forget().
----@async
----@param deadline? number then nil, "timeout"
-function M.wait(token, source, deadline)
+--- Enters the running task as the one who waits for the token: it is to park then, on a source
+-- that forgets it by M.forget().
+---@param deadline number? then it is woken with nil, "timeout"
+function M.enter(token, deadline)
   local task = sched.self()
   if token > known then
     extend(token)
@@ -47,8 +46,14 @@ function M.wait(token, source, deadline)
   if deadline then
     heap.arm(task, deadline)
   end
-  local a = park(source)
-  return a, second()
+end
+local enter = M.enter
+
+--- Parks the running task until the token's report, and returns the two values that it brings.
+---@async
+function M.wait(token, source, deadline)
+  enter(token, deadline)
+  return park(source), second()
 end
 
 --- Takes the task out, if it is the one who waits for the token.
