@@ -9,6 +9,7 @@ local timer = require('lagoon.timer')
 local watch = require('lagoon.watch')
 local canceled = require('lagoon.canceled')
 local misuse = require('lagoon.misuse')
+require('lagoon.join')
 
 local internal_require = require
 local rawset, type = rawset, type

@@ -102,7 +102,7 @@ function M.operation(kind, source, sends, handler)
   if handler ~= nil then
     misuse.check_function(handler, 'the handler of a case')
   end
-  return setmetatable({ kind = kind, source = source, sends = sends, handler = handler }, Operation)
+  return setmetatable({ kind = kind, source = source, sends = sends, handler = handler or false }, Operation)
 end
 
 local function check_chan(ch)
@@ -187,7 +187,7 @@ function Selector:unpark()
   if self[WHEN] then
     heap.disarm(self)
   end
-  self.task = nil
+  self.task = false
 end
 
 function Selector:reason()
@@ -229,7 +229,7 @@ local function wait_parked(selector)
   if not fired then
     unlink_all(selector)
   end
-  selector.task = nil
+  selector.task = false
   return fired
 end
 
@@ -246,11 +246,12 @@ local function run(selector, done)
   local case = choose(selector)
   if not case then
     local seconds = selector.seconds
-    if selector.has_default or (seconds and seconds <= 0) then
+    if selector.has_default then
       done(selector)
-      return selector.has_default and 'default' or 'timeout'
+      return 'default'
+    elseif not seconds or seconds > 0 then
+      case = wait_parked(selector)
     end
-    case = wait_parked(selector)
     if not case then
       done(selector)
       return 'timeout'
@@ -258,7 +259,7 @@ local function run(selector, done)
     local results = case.kind.results
     if results then
       local key, handler, value = case.key, case.handler, selector.value
-      selector.value = nil
+      selector.value = false
       done(selector)
       return outcome(key, handler, results(value))
     end
@@ -277,11 +278,11 @@ end
 
 -- Makes `case` perform what the script wrote under the key.
 local function fill(case, key, value)
-  local kind, source, sends, handler
+  local kind, source, sends, handler = nil, value, false, false
   if type(value) == 'table' and getmetatable(value) == Operation then
     kind, source, sends, handler = value.kind, value.source, value.sends, value.handler
   else
-    kind, source = kind_of(value), value
+    kind = kind_of(value)
     if not kind then
       misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
     end
@@ -289,17 +290,40 @@ local function fill(case, key, value)
   case.key, case.kind, case.source, case.sends, case.handler = key, kind, source, sends, handler
 end
 
+-- Both are made with all their fields: a table that gets them one by one is rebuilt for each.
+
 local function new_selector()
-  local selector = setmetatable({ false, false, false, false, false }, Selector)
-  selector.cases, selector.count = {}, 0
-  return selector
+  return setmetatable({
+    false, false, false, false, false, false, false, -- the slots up to CO
+    cases = {},
+    count = 0, -- cases in use
+    seconds = false, -- of the time-out
+    has_default = false,
+    task = false, -- who waits
+    fired = false, -- the case that has
+    value = false, -- what it fired with
+    expired = false,
+  }, Selector)
+end
+
+local function new_case(selector)
+  return setmetatable({
+    false, false, false, false, false, false, false, -- the slots up to CO
+    selector = selector,
+    key = false,
+    kind = false,
+    source = false,
+    sends = false,
+    handler = false,
+    token = false, -- of kinds that wait for the poller
+  }, Case)
 end
 
 local function add(selector, key, value)
   local n = selector.count + 1
   local case = selector.cases[n]
   if not case then
-    case = setmetatable({ false, false, false, false, false, false, false, selector = selector }, Case)
+    case = new_case(selector)
     selector.cases[n] = case
   end
   fill(case, key, value)
@@ -310,7 +334,7 @@ local function set_timeout(selector, seconds)
   if seconds then
     misuse.check_seconds(seconds, "case 'timeout'")
   end
-  selector.seconds = seconds or nil
+  selector.seconds = seconds or false
 end
 
 local function compile(selector, cases)
@@ -332,9 +356,9 @@ local pool, pooled = {}, 0
 local function recycle(selector)
   for i = 1, selector.count do
     local case = selector.cases[i]
-    case.source, case.sends, case.handler, case.key = nil, nil, nil, nil
+    case.source, case.sends, case.handler, case.key = false, false, false, false
   end
-  selector.count, selector.seconds, selector.has_default = 0, nil, false
+  selector.count, selector.seconds, selector.has_default = 0, false, false
   if pooled < POOL_MAX then
     pooled = pooled + 1
     pool[pooled] = selector

@@ -33,6 +33,7 @@ local DONE, FAILED, CANCELED = ending('done'), ending('failed'), ending('cancele
 local ENDINGS = { [DONE] = true, [FAILED] = true, [CANCELED] = true }
 
 local meta = {}
+M.meta = meta
 function meta.__index(task, key)
   local method = Task[key]
   if method ~= nil then

@@ -9,7 +9,7 @@ local misuse = require('lagoon.misuse')
 
 local WHEN = slots.WHEN
 local setmetatable, getmetatable, type = setmetatable, getmetatable, type
-local now = host.now
+local now, spawn_site = host.now, task.spawn_site
 
 local M = {
   pinned = 0, -- timers that will start a task: the program does not end before them
@@ -27,7 +27,7 @@ end
 
 function M.after(seconds)
   misuse.check_seconds(seconds, 'seconds')
-  local item = setmetatable({ false, false, false, false, false, ch = chan.new(1) }, After)
+  local item = setmetatable({ false, false, false, false, false, false, false, ch = chan.new(1) }, After)
   heap.arm(item, now() + seconds)
   return item.ch
 end
@@ -69,7 +69,7 @@ function M.ticker(seconds)
   end
   local due = now() + seconds
   local ticker = setmetatable(
-    { false, false, false, false, false, ch = chan.new(1), period = seconds, due = due },
+    { false, false, false, false, false, false, false, ch = chan.new(1), period = seconds, due = due },
     Ticker
   )
   heap.arm(ticker, due)
@@ -81,9 +81,12 @@ end
 local Timer = {}
 Timer.__index = Timer
 
+-- What else is in a timer's slots: those that only waiters use.
+local F, WHERE = slots.NEXT, slots.PREV
+
 function Timer:expire()
   M.pinned = M.pinned - 1
-  task.spawn_timer(self.f, self.where)
+  task.spawn_timer(self[F], self[WHERE])
 end
 
 local function check_timer(timer)
@@ -125,10 +128,8 @@ function M.timer(seconds, f)
   if type(f) ~= 'function' then
     misuse.check_function(f, 'the function of a timer')
   end
-  local timer = setmetatable(
-    { false, false, false, false, false, f = f, where = task.spawn_site() },
-    Timer
-  )
+  local none = false -- see new() of task.lua
+  local timer = setmetatable({ f, spawn_site(), none, none, none, none, none }, Timer)
   M.pinned = M.pinned + 1
   heap.arm(timer, now() + seconds)
   return timer

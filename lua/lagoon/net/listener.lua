@@ -139,7 +139,7 @@ end
 
 function ACCEPT.ready(case)
   local listener = case.source
-  case.token, case.retry = nil, nil
+  case.token, case.retry = false, nil
   if accepted[listener] then
     return true
   end
