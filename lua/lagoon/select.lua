@@ -159,6 +159,9 @@ function Case:fire(value)
   selector.fired, selector.value = self, value
   -- When its time-out came first, in this same turn, the task is queued already: data wins.
   if not selector.expired then
+    if selector[WHEN] then
+      heap.disarm(selector) -- or it would wake the task from its next wait
+    end
     wake(selector.task, true)
   end
 end
@@ -223,9 +226,6 @@ local function wait_parked(selector)
   end
   park(selector)
   local fired = selector.fired
-  if selector[WHEN] then
-    heap.disarm(selector)
-  end
   if not fired then
     unlink_all(selector)
   end
@@ -276,18 +276,17 @@ local function kind_of(value)
   end
 end
 
--- Makes `case` perform what the script wrote under the key.
-local function fill(case, key, value)
-  local kind, source, sends, handler = nil, value, false, false
+-- What the script wrote under the key, as kind, source, sends, handler. Misuse if it is nothing
+-- that can be selected on.
+local function understand(key, value)
   if type(value) == 'table' and getmetatable(value) == Operation then
-    kind, source, sends, handler = value.kind, value.source, value.sends, value.handler
-  else
-    kind = kind_of(value)
-    if not kind then
-      misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
-    end
+    return value.kind, value.source, value.sends, value.handler
   end
-  case.key, case.kind, case.source, case.sends, case.handler = key, kind, source, sends, handler
+  local kind = kind_of(value)
+  if not kind then
+    misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
+  end
+  return kind, value, false, false
 end
 
 -- Both are made with all their fields: a table that gets them one by one is rebuilt for each.
@@ -319,14 +318,14 @@ local function new_case(selector)
   }, Case)
 end
 
-local function add(selector, key, value)
+local function add(selector, key, kind, source, sends, handler)
   local n = selector.count + 1
   local case = selector.cases[n]
   if not case then
     case = new_case(selector)
     selector.cases[n] = case
   end
-  fill(case, key, value)
+  case.key, case.kind, case.source, case.sends, case.handler = key, kind, source, sends, handler
   selector.count = n
 end
 
@@ -344,7 +343,7 @@ local function compile(selector, cases)
     elseif key == 'default' then
       selector.has_default = value and true or false
     elseif value then
-      add(selector, key, value)
+      add(selector, key, understand(key, value))
     end
   end
 end
@@ -439,9 +438,12 @@ function Compiled:set(key, case)
   elseif key == 'default' then
     selector.has_default = case and true or false
   else
-    remove(selector, key)
     if case then
-      add(selector, key, case)
+      local kind, source, sends, handler = understand(key, case)
+      remove(selector, key)
+      add(selector, key, kind, source, sends, handler)
+    else
+      remove(selector, key)
     end
   end
 end

@@ -57,12 +57,29 @@ local function log_trouble(listener, err)
   last_shed = figures.shed
 end
 
+-- What a select has accepted for a case that then lost: { conn, err }, by listener.
+local accepted = setmetatable({}, { __mode = 'k' })
+
+local function take_accepted(listener)
+  local result = accepted[listener]
+  if result then
+    accepted[listener] = nil
+    return result[1], result[2]
+  end
+end
+
 --- Accepts a client; parks while there is none. When descriptors or memory run out it sheds
 -- clients, says so in the log, and goes on when it can.
 ---@async
 ---@return lagoon.Conn? conn
 ---@return string? err "closed"
 function Listener:accept()
+  local kept, kept_err = take_accepted(self)
+  if kept then
+    return kept
+  elseif kept_err then
+    return nil, kept_err
+  end
   local pause = FIRST_PAUSE
   local tries = 0
   while true do
@@ -117,6 +134,10 @@ end
 function Listener:close()
   local token = self:host_close()
   if token then
+    local conn = take_accepted(self)
+    if conn then
+      conn:close()
+    end
     poll.close(token)
   end
   return true
@@ -128,7 +149,6 @@ end
 
 -- As a select case: accept. What ready() has accepted is kept for take(). When accepting is in
 -- lasting trouble, the case looks again after a pause.
-local accepted = setmetatable({}, { __mode = 'k' })
 local ACCEPT = {}
 
 local Retry = {}
@@ -157,12 +177,7 @@ function ACCEPT.ready(case)
 end
 
 function ACCEPT.take(listener)
-  local result = accepted[listener]
-  accepted[listener] = nil
-  if not result then
-    return listener:accept()
-  end
-  return result[1], result[2]
+  return listener:accept()
 end
 
 function ACCEPT.park(case)

@@ -134,6 +134,10 @@ function Pipe:fill(limit)
     elseif deadline and deadline <= now() then
       return nil, 'timeout'
     end
+    if self.peer.inbox then
+      self.is_hungry = true
+      self.peer:room_made()
+    end
     -- A cancellation passes through here: the next reader must not wait for ever.
     local could, ok, err = pcall(wait_in, self.filling, deadline)
     if not could then
@@ -177,10 +181,12 @@ end
 -- Hands as much as fits to the other end; how many bytes of `bytes` have gone, from `sent` on.
 local function push_some(self, bytes, sent)
   local peer = self.peer
-  local room = CAPACITY - peer:buffered()
+  -- A reader that waits for more than fits gets it.
+  local room = CAPACITY - (peer.is_hungry and 0 or peer:buffered())
   if room <= 0 then
     return sent
   end
+  peer.is_hungry = false
   local till = min(#bytes, sent + room)
   if not peer.inbox:put(sub(bytes, sent + 1, till)) then
     return sent, 'ENOMEM'
@@ -399,6 +405,7 @@ local function new_end()
   return setmetatable({
     inbox = host.inbox(),
     ended = false, -- the peer will write no more
+    is_hungry = false, -- a reader waits for more than what is there
     write_ended = false,
     writing = false, -- a task is in the middle of a write
     filling = new_queue('pipe read'),
