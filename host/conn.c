@@ -6,7 +6,7 @@
 //
 //     Lua ──▶ box ──▶ Conn ◀── poll handle ── loop
 
-#include "conn.h"
+#include "conn_io.h"
 #include "misuse.h"
 
 #include <errno.h>
@@ -185,7 +185,8 @@ void conn_register(lua_State *L)
     lua_newtable(L);
     lua_pushvalue(L, -2);
     luaL_setfuncs(L, methods, 1);
-    conn_io_register(L);
+    conn_read_register(L);
+    conn_write_register(L);
     conn_options_register(L);
     lua_pushvalue(L, -2);
     inbox_register(L, find_inbox, 1);

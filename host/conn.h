@@ -62,9 +62,11 @@ int push_closed(lua_State *L);
 // Registers the conn type: host.conn is its method table, host.conn_meta its metatable.
 void conn_register(lua_State *L);
 
-// conn_io.c: adds reading and writing to the method table on top of the stack.
-void conn_io_register(lua_State *L);
-// conn_io.c: receives for a parked reader, or tells a parked writer to go on.
+enum {
+    CONN_MAX_BURST = 64
+}; // operations in a row that need not wait, before others get a turn
+
+// conn_io.c: what a conn's event is for.
 void conn_report(Ready *ready, Batch *batch);
 // conn_options.c: adds deadlines, addresses and socket options to it.
 void conn_options_register(lua_State *L);

@@ -60,7 +60,8 @@ static int l_set_timeout(lua_State *L)
     if (c == NULL) {
         return push_closed(L);
     }
-    c->timeout = (float)seconds;
+    // Not less than what a float can tell from 0, which means none.
+    c->timeout = seconds > 0 && seconds < 1e-9 ? 1e-9F : (float)seconds;
     lua_pushboolean(L, true);
     return 1;
 }

@@ -12,7 +12,7 @@ local host = require('lagoon.host')
 local sched = require('lagoon.sched')
 
 local getinfo, xpcall, error = debug.getinfo, xpcall, error
-local pairs, ipairs, type = pairs, ipairs, type
+local pairs, ipairs, type, load = pairs, ipairs, type, load
 local format, find = string.format, string.find
 
 local M = {}
@@ -38,7 +38,7 @@ TRANSPARENT[coroutine.resume] = true
 
 -- Functions to names, for the standard library as scripts see it.
 local function names()
-  local found = {}
+  local found = { [load] = 'load' }
   for name, value in pairs(globals) do
     if type(value) == 'function' then
       found[value] = name
@@ -106,9 +106,18 @@ local function describe_dead(co)
   return message(culprit(frame), blame)
 end
 
+-- What the innermost wait is told, when it is a coroutine further out that cannot yield.
+local told
+
+--- Says so to the wait that a coroutine could not pass outward. Returns false, to resume it with.
+function M.refuse()
+  told = describe(1)
+  return false
+end
+
 function sched.fail_to_yield()
   sched.recover()
-  error(describe(2), 0)
+  error(told, 0)
 end
 
 --- The error to go on with, when a coroutine of the task has died of `err`.
@@ -128,16 +137,28 @@ local function on_error(err)
   return err
 end
 
---- Replaces pcall and xpcall of the scripts.
+-- What a protected call returns. No handler is called for an error inside of a handler.
+local function after(name, ok, ...)
+  if not ok and sched.recover() then
+    return ok, message(name, host.blame())
+  end
+  return ok, ...
+end
+
+--- Replaces pcall and xpcall of the scripts, and load, which catches its reader's errors.
 function M.install()
   function globals.pcall(f, ...)
-    return xpcall(f, on_error, ...)
+    return after('error', xpcall(f, on_error, ...))
   end
 
   function globals.xpcall(f, handler, ...)
-    return xpcall(f, function(err)
+    return after('error', xpcall(f, function(err)
       return handler(on_error(err))
-    end, ...)
+    end, ...))
+  end
+
+  function globals.load(chunk, ...)
+    return after('load', load(chunk, ...))
   end
 end
 

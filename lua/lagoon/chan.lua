@@ -266,7 +266,8 @@ function Chan:iter()
 end
 
 function Chan:__tostring()
-  return format('channel (%d of %d%s)', self[COUNT], self[CAPACITY], self[IS_CLOSED] and ', closed' or '')
+  local closed = self[IS_CLOSED] and ', closed' or ''
+  return format('channel (%d of %d%s)', self[COUNT], self[CAPACITY], closed)
 end
 
 return M

@@ -2,6 +2,7 @@
 
 local globals = require('lagoon.globals')
 local host = require('lagoon.host')
+local loop = require('lagoon.loop')
 local sched = require('lagoon.sched')
 local poll = require('lagoon.poll')
 local task = require('lagoon.task')
@@ -182,7 +183,7 @@ local function run(f, ...)
   end
   task.main = task.spawn(f, ...)
   task.main:name('main')
-  sched.run(poll, function()
+  loop.run(poll, function()
     return task.has_ended(task.main) and task.count == 0 and timer.pinned == 0
   end)
   if exit_status == nil and not task.has_ended(task.main) then
@@ -210,8 +211,9 @@ local function install_exit()
 end
 
 return function(argv)
-  local options, problem = nil, nil
+  local options
   if argv[1] ~= 'test' then
+    local problem
     options, problem = parse(argv)
     if problem then
       return complain(problem)

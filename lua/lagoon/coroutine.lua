@@ -7,12 +7,12 @@
 local globals = require('lagoon.globals')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
-local explain = require('lagoon.boundary').explain
+local boundary = require('lagoon.boundary')
 
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local running = coroutine.running
 local error, type = error, type
-local pass_outward, PARK = sched.pass_outward, sched.PARK
+local pass_outward, PARK, explain = sched.pass_outward, sched.PARK, boundary.explain
 local CO = require('lagoon.slots').CO
 
 -- Each nested resume takes C stack; unlimited, it would end the process.
@@ -27,7 +27,7 @@ local function pass(mine, co, ok, ...)
   elseif ... ~= PARK then
     return true, ...
   end
-  local could = pass_outward()
+  local could = pass_outward() or boundary.refuse()
   depth, depth_of = mine, sched.task
   return pass(mine, co, resume(co, could))
 end

@@ -19,7 +19,7 @@ local M = {}
 
 local times, items = {}, {}
 local count = 0 -- entries
-local dead = 0 -- of them, entries that will not fire
+local armed = 0 -- items; each has one entry that counts, and the other entries are dead
 
 local function sift_up(i, time, item)
   while i > 1 do
@@ -90,14 +90,14 @@ local function sweep()
       end
     end
   end
-  count, dead = kept, 0
+  count = kept
   for i = (kept + 2 - (kept + 2) % 4) / 4, 1, -1 do
     sift_down(i, times[i], items[i])
   end
 end
 
-local function add_dead()
-  dead = dead + 1
+local function sweep_if_worth_it()
+  local dead = count - armed
   if dead > 64 and dead > count / 2 then
     sweep()
   end
@@ -107,27 +107,24 @@ end
 ---@param item table
 ---@param when number on the clock of now()
 function M.arm(item, when)
-  local entry = item[ENTRY]
-  if entry then
-    if not item[WHEN] then
-      dead = dead - 1
-    end
-    item[WHEN] = when
-    if entry <= when then
-      return
-    end
-    item[ENTRY] = false
-    add_dead()
-  else
-    item[WHEN] = when
+  if not item[WHEN] then
+    armed = armed + 1
   end
-  push(when, item)
+  item[WHEN] = when
+  local entry = item[ENTRY]
+  if not entry then
+    push(when, item)
+  elseif entry > when then
+    push(when, item) -- the later entry is dead
+    sweep_if_worth_it()
+  end
 end
 
 --- Disarms an item that is armed.
 function M.disarm(item)
   item[WHEN] = false
-  add_dead()
+  armed = armed - 1
+  sweep_if_worth_it()
 end
 
 -- The first entry that will fire is brought to the top, where it fires at items[1][WHEN].
@@ -136,10 +133,8 @@ local function settle()
     local time, item = times[1], items[1]
     local when = item[WHEN]
     if item[ENTRY] ~= time then
-      dead = dead - 1
       drop_first()
     elseif not when then
-      dead = dead - 1
       item[ENTRY] = false
       drop_first()
     elseif when > time then
@@ -161,6 +156,7 @@ function M.pop(now)
   if when and when <= now then
     local item = items[1]
     item[WHEN], item[ENTRY] = false, false
+    armed = armed - 1
     drop_first()
     return item
   end
@@ -168,7 +164,7 @@ end
 
 --- The number of armed items.
 function M.armed()
-  return count - dead
+  return armed
 end
 
 return M

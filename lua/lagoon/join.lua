@@ -1,6 +1,6 @@
 --- join.lua: a bare task as a select case: its end. select returns what wait() would.
 
-local selecting = require('lagoon.select')
+local cases = require('lagoon.cases')
 local task = require('lagoon.task')
 
 local JOIN = {}
@@ -19,6 +19,6 @@ function JOIN.unpark(case)
   task.joiners(case.source):unpark(case)
 end
 
-selecting.register(task.meta, JOIN)
+cases.register(task.meta, JOIN)
 
 return JOIN

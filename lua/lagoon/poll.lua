@@ -68,16 +68,21 @@ function M.forget(token, task)
 end
 
 --- Parks the running task behind whoever is at the direction that the token stands for, first
--- come first served: true when it is its turn, or nil, code.
+-- come first served: true when it is its turn, or nil, code. Who had a turn calls release() when
+-- it is done; who found the direction taken again waits `again`, at the front.
 ---@async
-function M.queue(token, deadline)
+function M.queue(token, deadline, again)
   local queue = queues[token]
   if not queue then
     queue = new_queue('a turn at a busy conn')
     queues[token] = queue
   end
   local task = sched.self()
-  queue:push(task)
+  if again then
+    queue:push_front(task)
+  else
+    queue:push(task)
+  end
   if deadline then
     heap.arm(task, deadline)
   end

@@ -76,6 +76,18 @@ function Queue:push(waiter)
   push(self, FIRST, LAST, waiter)
 end
 
+--- Adds a waiter at the front: it has waited before.
+function Queue:push_front(waiter)
+  local after = self[FIRST]
+  waiter[PREV], waiter[NEXT] = false, after
+  if after then
+    after[PREV] = waiter
+  else
+    self[LAST] = waiter
+  end
+  self[FIRST] = waiter
+end
+
 --- Takes the first waiter; false if there is none.
 function Queue:pop()
   return self[FIRST] and pop(self, FIRST, LAST)

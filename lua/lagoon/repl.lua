@@ -85,7 +85,8 @@ return function(greet)
   local interrupts = signal.notify('SIGINT')
   if host.is_terminal(0) then
     greet()
-    io.write("Every line may wait. `lagoon` is require('lagoon'); Ctrl-C ends a line, Ctrl-D the prompt.\n")
+    io.write("Every line may wait. `lagoon` is require('lagoon').\n")
+    io.write('Ctrl-C ends a line, Ctrl-D the prompt.\n')
   end
   if globals.lagoon == nil then
     globals.lagoon = globals.require('lagoon')

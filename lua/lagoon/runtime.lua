@@ -2,6 +2,7 @@
 
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
+local loop = require('lagoon.loop')
 local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
@@ -30,7 +31,7 @@ function M.stats()
   figures.parked = task.count - ready - running
   figures.spawned, figures.failed = task.spawned, task.failures
   figures.timers, figures.waits = heap.armed(), poll.pending
-  figures.turns, figures.longest_turn = sched.turns, sched.longest_turn
+  figures.turns, figures.longest_turn = loop.turns, loop.longest_turn
   figures.lua_bytes = collectgarbage('count') * 1024
   return figures
 end

@@ -171,7 +171,8 @@ function M.pass_outward()
   return could and answer
 end
 
---- Raises what the script is told where no yield is possible. Set by lagoon.boundary.
+--- Raises what the script is told when its coroutine could not pass the yield outward. Set by
+-- lagoon.boundary.
 M.fail_to_yield = nil
 
 -- Sources without books of their own: a timer, or the run queue, ends the wait.
@@ -248,7 +249,7 @@ local pool, pooled = {}, 0
 local on_end -- called as on_end(task, n, ...) in the task itself when its function has returned
 
 local function finish(...)
-  local task = M.task
+  local task = M.self()
   local co = task[CO]
   on_end(task, select('#', ...), ...)
   if pooled < POOL_MAX then
@@ -335,97 +336,33 @@ function M.run_now(task)
   M.task = false
 end
 
-local function expire_timers(time)
-  local item = heap.pop(time)
-  while item do
-    if item[CO] then
-      M.interrupt(item, nil, 'timeout')
-    else
-      item:expire(time)
-    end
-    item = heap.pop(time)
-  end
-end
-
-M.turns = 0
-M.longest_turn = 0 -- seconds between two looks at I/O and timers, at most
-
--- How many tasks run before I/O and timers get their turn: less when tasks run long.
-local MAX_BUDGET = 256
-local budget = MAX_BUDGET
-local turn_began = now()
-local idle_turns = 0
-
-local function measure(time)
-  local took = time - turn_began
-  if took > M.longest_turn then
-    M.longest_turn = took
-  end
-  if took > 0.001 then
-    budget = budget > 1 and (budget - budget % 2) / 2 or 1
-  elseif budget < MAX_BUDGET then
-    budget = budget * 2
-  end
-end
-
--- I/O, then timers, so that data that is there beats a time-out that is due.
--- False when nothing can ever wake anybody.
-local function look_around(poll)
-  M.turns = M.turns + 1
-  local time = now()
-  measure(time)
-  local due = heap.next_due()
-  if head ~= tail then
-    -- With nobody waiting for I/O there is only the loop's own housekeeping to do.
-    idle_turns = idle_turns + 1
-    if poll.pending > 0 or idle_turns % 16 == 0 then
-      poll.dispatch(0)
-    end
-  elseif due then
-    poll.dispatch(due > time and due - time or 0)
-  elseif poll.pending > 0 then
-    poll.dispatch(-1)
-  else
-    return false
-  end
-  time = now()
-  turn_began = time
-  if due and due <= time then
-    expire_timers(time)
-  end
-  return true
-end
-
 local stopped = false
 
---- Ends run() before another task gets its turn.
+--- Nothing runs any more: run_ready() leaves every task alone.
 function M.stop()
   stopped = true
   head, tail = 0, 0
 end
 
---- Ends run() from the running task, which is not resumed again; false if it cannot yield.
+--- Stops from the running task, which is not resumed again; false if it cannot yield.
 function M.abandon()
   M.stop()
   return pcall(yield, PARK)
 end
 
---- Runs tasks until nothing is left that could run, is_over() says so, or stop() was called.
----@param poll { pending: integer, dispatch: fun(seconds: number) }
----@param is_over fun(): boolean asked when no task is ready
-function M.run(poll, is_over)
-  turn_began = now()
-  repeat
-    local left = budget
-    while head ~= tail and left > 0 do
-      local task = ring[head]
-      ring[head] = false
-      head = band(head + 1, mask)
-      step(task)
-      left = left - 1
-    end
-    M.task = false
-  until stopped or (head == tail and is_over()) or not look_around(poll)
+--- Runs tasks that are ready, so many at most.
+---@return boolean more whether others are ready now
+---@return boolean stopped
+function M.run_ready(most)
+  while head ~= tail and most > 0 do
+    local task = ring[head]
+    ring[head] = false
+    head = band(head + 1, mask)
+    step(task)
+    most = most - 1
+  end
+  M.task = false
+  return head ~= tail, stopped
 end
 
 --- The number of tasks that are ready to run.

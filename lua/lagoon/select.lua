@@ -5,27 +5,18 @@
 -- parks. The first to fire takes the others out at once, so that nothing is left behind and
 -- no source ever meets a case that has lost.
 --
--- What a case does is its kind, a table of functions:
---   ready(case)   whether the operation would not block now
---   take(source, sends)  performs it: what select returns after the key
---   park(case)    links it into its source
---   unpark(case)  takes it out
---   poke(case)    (sources that cannot tell for whom an event is) look again
---   results(value)       what select returns for the value that fired it; a kind without it
---                        is performed by take() when its task runs
--- A source ends a case's wait by case:fire(value), having taken it out.
+-- What a case does is its kind: see cases.lua.
 
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
-local chan = require('lagoon.chan')
+local understand = require('lagoon.cases').understand
 
 local VALUE, WHEN = slots.VALUE, slots.WHEN
-local can_recv, can_send, CLOSED = chan.can_recv, chan.can_send, chan.CLOSED
-local pairs, type, tostring, next = pairs, type, tostring, next
-local setmetatable, getmetatable, rawget = setmetatable, getmetatable, rawget
+local pairs, type, next = pairs, type, next
+local setmetatable, getmetatable, rawequal = setmetatable, getmetatable, rawequal
 local bxor, lshift, rshift, tobit = bit.bxor, bit.lshift, bit.rshift, bit.tobit
 local format = string.format
 local park, wake = sched.park, sched.wake
@@ -43,98 +34,6 @@ local function random(n)
   return rshift(x, 1) % n
 end
 
-local RECV = {}
-
-function RECV.ready(case)
-  return can_recv(case.source)
-end
-
-function RECV.take(ch)
-  return ch:recv()
-end
-
-function RECV.park(case)
-  chan.park_recv(case.source, case)
-end
-
-function RECV.unpark(case)
-  chan.unpark_recv(case.source, case)
-end
-
-function RECV.results(value)
-  if value == CLOSED then
-    return nil, false
-  end
-  return value, true
-end
-
-local SEND = {}
-
-function SEND.ready(case)
-  return can_send(case.source)
-end
-
-function SEND.take(ch, v)
-  return ch:send(v)
-end
-
-function SEND.park(case)
-  chan.park_send(case.source, case, case.sends)
-end
-
-function SEND.unpark(case)
-  chan.unpark_send(case.source, case)
-end
-
-function SEND.results(value)
-  if value == CLOSED then
-    return nil, 'closed'
-  end
-  return true
-end
-
--- What recv(), send(), readable() and writable() return: a kind, a source, and a handler.
-local Operation = {}
-Operation.__index = Operation
-
---- An operation to stand as a case.
-function M.operation(kind, source, sends, handler)
-  if handler ~= nil then
-    misuse.check_function(handler, 'the handler of a case')
-  end
-  return setmetatable({ kind = kind, source = source, sends = sends, handler = handler or false }, Operation)
-end
-
-local function check_chan(ch)
-  if not chan.is(ch) then
-    misuse.raise('channel expected, got %s', type(ch))
-  end
-  return ch
-end
-
---- A case that receives; the handler, if any, gets v, ok.
----@param ch lagoon.Chan
----@param f? fun(v: any, ok: boolean): ...
-function M.recv(ch, f)
-  return M.operation(RECV, check_chan(ch), nil, f)
-end
-
---- A case that sends; the handler, if any, gets true, or nil, "closed".
----@param ch lagoon.Chan
----@param v any
----@param f? fun(sent: true?, err: string?): ...
-function M.send(ch, v, f)
-  return M.operation(SEND, check_chan(ch), v, f)
-end
-
--- The kind of a bare value: other modules add theirs by its metatable.
-local kinds = setmetatable({ [chan.Chan] = RECV }, { __mode = 'k' })
-
---- Lets values with the metatable stand as bare cases.
-function M.register(metatable, kind)
-  kinds[metatable] = kind
-end
-
 local Case = {}
 Case.__index = Case
 
@@ -145,7 +44,7 @@ local function unlink_all(selector, except)
   local cases = selector.cases
   for i = 1, selector.count do
     local case = cases[i]
-    if case ~= except then
+    if not rawequal(case, except) then
       case.kind.unpark(case)
     end
   end
@@ -264,29 +163,10 @@ local function run(selector, done)
       return outcome(key, handler, results(value))
     end
   end
-  local key, handler, kind, source, sends = case.key, case.handler, case.kind, case.source, case.sends
+  local key, handler, kind = case.key, case.handler, case.kind
+  local source, sends = case.source, case.sends
   done(selector)
   return outcome(key, handler, kind.take(source, sends))
-end
-
-local function kind_of(value)
-  local meta = getmetatable(value)
-  if type(value) == 'userdata' or type(value) == 'table' then
-    return kinds[meta]
-  end
-end
-
--- What the script wrote under the key, as kind, source, sends, handler. Misuse if it is nothing
--- that can be selected on.
-local function understand(key, value)
-  if type(value) == 'table' and getmetatable(value) == Operation then
-    return value.kind, value.source, value.sends, value.handler
-  end
-  local kind = kind_of(value)
-  if not kind then
-    misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
-  end
-  return kind, value, false, false
 end
 
 -- Both are made with all their fields: a table that gets them one by one is rebuilt for each.
@@ -403,7 +283,7 @@ local function check_idle(compiled)
   if type(compiled) ~= 'table' or getmetatable(compiled) ~= Compiled then
     misuse.raise('selector expected, got %s', type(compiled))
   end
-  local selector = rawget(compiled, 'selector')
+  local selector = compiled.selector
   if selector.task then
     misuse.raise('another task waits on this selector')
   end

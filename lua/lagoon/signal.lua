@@ -39,7 +39,8 @@ function M.notify(...)
       M.stop(ch)
       return nil, token
     end
-    local watch = setmetatable({ false, false, ch = ch, name = name, box = box, token = token }, Watch)
+    local watch = { false, false, ch = ch, name = name, box = box, token = token }
+    setmetatable(watch, Watch)
     list[i] = watch
     poll.watch(token, watch)
   end

@@ -20,6 +20,6 @@ return {
   SITE = 8, -- task: "file:line" of its spawn
   ID = 9, -- task: its number, never used again
   SLOT = 10, -- task: its index in the list of live tasks
-  EXTRA = 11, -- task: what few tasks have: a queue of who waits for its end, with fields name, cancel
+  EXTRA = 11, -- task: what few have: a queue of who waits for its end, with name, cancel
   OWNED = 12, -- task: what is closed when it ends, by owned:close()
 }

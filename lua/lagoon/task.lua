@@ -52,7 +52,7 @@ M.spawned = 0
 -- Spawn sites, by the address of the chunk's name and the line. `names` keeps the chunk names
 -- alive, so that no address is used twice; both are emptied when there are too many.
 local MAX_SITES = 4096
-local sites, names, site_count = {}, {}, 0
+local sites, names, site_count = {}, {}, 0 -- luacheck: ignore 241
 
 local function name_site(key, line)
   if site_count >= MAX_SITES then

@@ -27,7 +27,10 @@ end
 
 function M.after(seconds)
   misuse.check_seconds(seconds, 'seconds')
-  local item = setmetatable({ false, false, false, false, false, false, false, ch = chan.new(1) }, After)
+  local item = setmetatable(
+    { false, false, false, false, false, false, false, ch = chan.new(1) },
+    After
+  )
   heap.arm(item, now() + seconds)
   return item.ch
 end
@@ -68,10 +71,12 @@ function M.ticker(seconds)
     misuse.raise('the period of a ticker must be more than 0')
   end
   local due = now() + seconds
-  local ticker = setmetatable(
-    { false, false, false, false, false, false, false, ch = chan.new(1), period = seconds, due = due },
-    Ticker
-  )
+  local ticker = setmetatable({
+    false, false, false, false, false, false, false, -- the slots up to CO
+    ch = chan.new(1),
+    period = seconds,
+    due = due,
+  }, Ticker)
   heap.arm(ticker, due)
   return ticker
 end

@@ -3,7 +3,7 @@
 
 local host = require('lagoon.host')
 local poll = require('lagoon.poll')
-local selecting = require('lagoon.select')
+local cases = require('lagoon.cases')
 local misuse = require('lagoon.misuse')
 
 local type = type
@@ -77,11 +77,11 @@ local READ_FD, WRITE_FD = fd_kind('r'), fd_kind('w')
 local function operation(source, conn_kind_, fd_kind_, f)
   if type(source) == 'number' then
     misuse.check_integer(source, 0, 2 ^ 31 - 1, 'a descriptor')
-    return selecting.operation(fd_kind_, source, nil, f)
+    return cases.operation(fd_kind_, source, nil, f)
   elseif type(source) == 'table' or type(source) == 'userdata' then
     local method = source.watch_read
     if method then
-      return selecting.operation(conn_kind_, source, nil, f)
+      return cases.operation(conn_kind_, source, nil, f)
     end
   end
   misuse.raise('conn or descriptor expected, got %s', type(source))

@@ -30,7 +30,7 @@ function M.split(address)
   end
   port = tonumber(port)
   if not port or port > 65535 or find(host, '%z') then
-    misuse.raise("not an address: '%s' (host:port, :port or [ipv6]:port, port up to 65535)", address)
+    misuse.raise("not an address: '%s' (write host:port, :port or [ipv6]:port)", address)
   end
   return host, port
 end

@@ -6,8 +6,7 @@
 local host = require('lagoon.host')
 local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
-local misuse = require('lagoon.misuse')
-local selecting = require('lagoon.select')
+local cases = require('lagoon.cases')
 local watch = require('lagoon.watch')
 local Stream = require('lagoon.net.stream')
 local gather = require('lagoon.net.gather')
@@ -39,24 +38,25 @@ end
 
 -- The rest of a read that could not be done at once, for the reason `why`.
 local function read_later(conn, max, why, token, deadline)
-  local first = deadline -- the operation began when it was first tried
+  local had_turn = false
   while true do
     if not why then
-      return wait_for_data(conn, token, first)
+      return wait_for_data(conn, token, deadline)
     elseif why == 'busy' then
-      local ok, err = poll.queue(token, first)
+      local ok, err = poll.queue(token, deadline, had_turn)
       if not ok then
         return nil, err
       end
+      had_turn = true
     else
       yield()
     end
-    local data
-    data, why, token, deadline = try_read(conn, max)
-    if not token then
-      return data, why
+    local data, code, again = try_read(conn, max)
+    if not again then
+      release(token)
+      return data, code
     end
-    first = first or deadline
+    why = code
   end
 end
 
@@ -88,15 +88,17 @@ end
 --- Owns the inbox, after queueing for it.
 ---@async
 function Conn:acquire(limit)
+  local had_turn = false
   while not self:own() do
     local token = self:tokens()
     if not token then
       return nil, 'closed'
     end
-    local ok, err = poll.queue(token, op_deadline(self, false, limit))
+    local ok, err = poll.queue(token, op_deadline(self, false, limit), had_turn)
     if not ok then
       return nil, err
     end
+    had_turn = true
   end
   return true
 end
@@ -117,11 +119,11 @@ local function finish_write(conn, bytes, token, limit, sent)
       return nil, err, sent
     end
     local n, code, at, _, offset = write_rest(conn, bytes, sent)
-    if n then
+    if not offset then -- it is done, or has failed
       release(token)
-      return n
-    elseif code then
-      release(token)
+      if n then
+        return n
+      end
       return nil, code, at
     end
     sent = offset
@@ -129,25 +131,28 @@ local function finish_write(conn, bytes, token, limit, sent)
 end
 
 local function write_later(conn, bytes, why, token, sent)
-  local limit = conn:timeout_end()
+  local limit, had_turn = conn:timeout_end(), false
   while true do
     if not why then
       return finish_write(conn, bytes, token, limit, sent)
     elseif why == 'busy' then
-      local ok, err = poll.queue(token, op_deadline(conn, true, limit))
+      local ok, err = poll.queue(token, op_deadline(conn, true, limit), had_turn)
       if not ok then
         return nil, err, 0
       end
+      had_turn = true
     else
       yield()
     end
-    local n, _
-    n, why, token, _, sent = try_write(conn, bytes)
-    if n then
-      return n
-    elseif not sent then
-      return nil, why, token
+    local n, code, at, _, offset = try_write(conn, bytes)
+    if not offset then -- it is done, or has failed
+      release(token)
+      if n then
+        return n
+      end
+      return nil, code, at
     end
+    why, sent = code, offset
   end
 end
 
@@ -269,6 +274,6 @@ host.conn_meta.__tostring = function(conn)
   return format('conn %s -> %s', tostring(conn:local_addr()), tostring(conn:remote_addr()))
 end
 
-selecting.register(host.conn_meta, watch.READ)
+cases.register(host.conn_meta, watch.READ)
 
 return Conn

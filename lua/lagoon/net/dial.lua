@@ -7,6 +7,7 @@
 local host = require('lagoon.host')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
+local cases = require('lagoon.cases')
 local selecting = require('lagoon.select')
 local watch = require('lagoon.watch')
 local address = require('lagoon.net.address')
@@ -48,7 +49,7 @@ function Race:begin_next()
     local conn, err = host.connect(ip, self.port, self.local_ip, self.local_port)
     if conn then
       self.conns[self.next] = conn
-      self.cases[self.next] = selecting.operation(watch.WRITE, conn)
+      self.cases[self.next] = cases.operation(watch.WRITE, conn)
       return true
     end
     self.err = err
@@ -156,6 +157,12 @@ local OPTIONS = { timeout = true, local_addr = true, nodelay = true, keepalive =
 return function(network, text, opts)
   local kind = address.check_network(network)
   opts = misuse.check_options(opts, OPTIONS)
+  if opts.nodelay ~= nil then
+    misuse.check_type(opts.nodelay, 'boolean', "option 'nodelay'")
+  end
+  if opts.keepalive then
+    misuse.check_integer(opts.keepalive, 1, 32767, "option 'keepalive'")
+  end
   local timeout = opts.timeout
   if timeout == nil then
     timeout = DEFAULT_TIMEOUT

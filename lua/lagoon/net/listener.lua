@@ -5,7 +5,7 @@ local heap = require('lagoon.heap')
 local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
-local selecting = require('lagoon.select')
+local cases = require('lagoon.cases')
 local address = require('lagoon.net.address')
 local resolve = require('lagoon.net.resolve')
 local WHEN = require('lagoon.slots').WHEN
@@ -46,7 +46,7 @@ local function log_trouble(listener, err)
   local figures = host.figures()
   host.log(
     format(
-      'lagoon: accept on %s: %s, %d clients shed since the last such line (%d descriptors of %d open)',
+      'lagoon: accept on %s: %s, %d clients shed since the last such line, %d of %d fds open',
       tostring(listener:addr()),
       err,
       figures.shed - last_shed,
@@ -81,16 +81,20 @@ function Listener:accept()
     return nil, kept_err
   end
   local pause = FIRST_PAUSE
-  local tries = 0
+  local tries, turn = 0, nil
   while true do
     local conn, err, token = try_accept(self)
     if conn then
+      if turn then
+        poll.release(turn) -- there may be more clients, for the next in the queue
+      end
       return conn
     elseif token then
-      local ok, code = self:wait_for_client(token)
+      local ok, code = self:wait_for_client(token, turn)
       if not ok then
         return nil, code
       end
+      turn = token
     elseif LASTING[err] then
       log_trouble(self, err)
       sched.sleep(pause)
@@ -108,13 +112,11 @@ end
 
 --- Parks until the listener's event; several tasks queue.
 ---@async
-function Listener:wait_for_client(token)
+function Listener:wait_for_client(token, again)
   if poll.waiters[token] then
-    return poll.queue(token)
+    return poll.queue(token, nil, again)
   end
-  local ok, err = poll.wait(token, self)
-  poll.release(token)
-  return ok, err
+  return poll.wait(token, self)
 end
 
 function Listener:unpark(task)
@@ -196,9 +198,16 @@ function ACCEPT.unpark(case)
   end
 end
 
-selecting.register(host.listener_meta, ACCEPT)
+cases.register(host.listener_meta, ACCEPT)
 
 local OPTIONS = { backlog = true, reuse_port = true, mode = true }
+
+local function check_boolean(value, name)
+  if value ~= nil then
+    misuse.check_type(value, 'boolean', name)
+  end
+  return value
+end
 
 local function listen_ip(network, text, options)
   local name, port = address.split(text)
@@ -234,7 +243,11 @@ end
 return function(network, text, opts)
   local kind = address.check_network(network)
   opts = misuse.check_options(opts, OPTIONS)
-  local options = { backlog = opts.backlog, reuse_port = opts.reuse_port, mode = opts.mode }
+  local options = {
+    backlog = opts.backlog,
+    reuse_port = check_boolean(opts.reuse_port, "option 'reuse_port'"),
+    mode = opts.mode,
+  }
   if kind == 'unix' then
     misuse.check_type(text, 'string', 'address')
     return host.listen(text, nil, options)

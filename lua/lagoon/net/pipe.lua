@@ -6,20 +6,22 @@
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local sched = require('lagoon.sched')
-local slots = require('lagoon.slots')
 local misuse = require('lagoon.misuse')
-local selecting = require('lagoon.select')
+local cases = require('lagoon.cases')
 local watch = require('lagoon.watch')
 local new_queue = require('lagoon.queue').new
 local Stream = require('lagoon.net.stream')
+local options = require('lagoon.net.pipe_options')
 local gather = require('lagoon.net.gather')
 
-local NEXT, WHEN = slots.NEXT, slots.WHEN
 local now, park, second = host.now, sched.park, sched.second
 local wake, wake_pair = sched.wake, sched.wake_pair
-local sub, min, pcall, error = string.sub, math.min, pcall, error
-local setmetatable, ipairs = setmetatable, ipairs
+local sub, min, pcall, error, type = string.sub, math.min, pcall, error, type
+local getmetatable = getmetatable
+local setmetatable, ipairs, pairs, find = setmetatable, ipairs, pairs, string.find
 local check_integer = misuse.check_integer
+
+local sooner = options.sooner
 
 local CAPACITY = 64 * 1024
 
@@ -27,6 +29,9 @@ local CAPACITY = 64 * 1024
 local Pipe = {}
 Pipe.__index = Pipe
 Stream.extend(Pipe)
+for name, method in pairs(options) do
+  Pipe[name] = method
+end
 
 -- The inbox functions; a closed end has no inbox any more.
 for _, name in ipairs({ 'take', 'take_exactly', 'take_until', 'take_line', 'peek_exactly' }) do
@@ -76,17 +81,6 @@ end
 function Pipe:data_arrived()
   wake_all(self.filling)
   poke_all(self.read_watchers)
-end
-
-function Pipe:timeout_end()
-  return self.timeout and now() + self.timeout or nil
-end
-
-local function sooner(a, b)
-  if a and b then
-    return min(a, b)
-  end
-  return a or b
 end
 
 -- Parks on a queue until it is woken, or a deadline.
@@ -303,83 +297,6 @@ function Pipe:is_closed()
   return not self.inbox
 end
 
-local function rearm(queue, deadline)
-  local task = queue:first()
-  while task do
-    if deadline then
-      heap.arm(task, deadline)
-    elseif task[WHEN] then
-      heap.disarm(task)
-    end
-    task = task[NEXT]
-  end
-end
-
-local function check_deadline(self, t)
-  if t ~= nil then
-    misuse.check_seconds(t, 'deadline')
-  end
-  return self.inbox
-end
-
---- As a conn's.
-function Pipe:set_read_deadline(t)
-  if not check_deadline(self, t) then
-    return nil, 'closed'
-  end
-  self.read_deadline = t
-  local deadline = sooner(self:timeout_end(), t)
-  rearm(self.filling, deadline)
-  rearm(self.readers, deadline)
-  return true
-end
-
---- As a conn's.
-function Pipe:set_write_deadline(t)
-  if not check_deadline(self, t) then
-    return nil, 'closed'
-  end
-  self.write_deadline = t
-  local deadline = sooner(self:timeout_end(), t)
-  rearm(self.writers, deadline)
-  rearm(self.write_turns, deadline)
-  return true
-end
-
---- As a conn's.
-function Pipe:set_deadline(t)
-  local ok, err = self:set_read_deadline(t)
-  if not ok then
-    return nil, err
-  end
-  return self:set_write_deadline(t)
-end
-
---- As a conn's.
-function Pipe:set_timeout(seconds)
-  if seconds ~= nil and misuse.check_seconds(seconds, 'timeout') <= 0 then
-    misuse.raise('timeout must be more than 0 seconds, or nil for none')
-  end
-  self.timeout = seconds
-  return true
-end
-
-function Pipe:local_addr()
-  return self.inbox and 'pipe' or nil, not self.inbox and 'closed' or nil
-end
-Pipe.remote_addr = Pipe.local_addr
-
--- Socket options that mean nothing here are accepted, so that code for conns runs unchanged.
-function Pipe:set_nodelay()
-  return self:local_addr() and true, not self.inbox and 'closed' or nil
-end
-Pipe.set_keepalive = Pipe.set_nodelay
-
---- A pipe has no descriptor.
-function Pipe.fd()
-  return nil, 'EBADF'
-end
-
 -- For select: ready, or nil and the queue that the case waits in.
 function Pipe:watch_read()
   if not self.inbox or self.ended or self:buffered() > 0 then
@@ -399,7 +316,19 @@ function Pipe:__tostring()
   return self.inbox and 'pipe' or 'pipe (closed)'
 end
 
-selecting.register(Pipe, watch.READ)
+-- Misuse is told as for conns: every method checks that it is called on a pipe.
+for name, method in pairs(Pipe) do
+  if type(method) == 'function' and find(name, '^%l') then
+    Pipe[name] = function(self, ...)
+      if type(self) ~= 'table' or getmetatable(self) ~= Pipe then
+        misuse.raise('conn expected, got %s', type(self))
+      end
+      return method(self, ...)
+    end
+  end
+end
+
+cases.register(Pipe, watch.READ)
 
 local function new_end()
   return setmetatable({

@@ -1,13 +1,14 @@
 --- serve.lua: accepting clients, one task each.
 
 local host = require('lagoon.host')
+local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
 local task = require('lagoon.task')
 local misuse = require('lagoon.misuse')
 local listen = require('lagoon.net.listener')
 local queue = require('lagoon.queue')
 
-local setmetatable, type = setmetatable, type
+local setmetatable, type, pcall, error = setmetatable, type, pcall, error
 local match = string.match
 local debug_getmetatable = debug.getmetatable
 
@@ -24,10 +25,7 @@ function Server:conn_closed(conn)
     self:forget_ip(conn)
   end
   self.count = self.count - 1
-  local acceptor = self.room:pop()
-  if acceptor then
-    sched.wake(acceptor, true)
-  end
+  self:make_room()
 end
 
 -- What max_conns_per_ip counts: an IPv4 address, or the /64 of an IPv6 one.
@@ -61,11 +59,43 @@ function Server:forget_ip(conn)
   self.per_ip[key] = n > 0 and n or nil
 end
 
+-- Stands among those who watch the listener, while the server does not accept from it.
+local Doorbell = {}
+Doorbell.__index = Doorbell
+
+function Doorbell:poke()
+  if not self.listener:token() then -- it is closed
+    self.server:make_room()
+  end
+end
+
+function Server:make_room()
+  local acceptor = self.room:pop()
+  if acceptor then
+    sched.wake(acceptor, true)
+  end
+end
+
+-- Parks until a conn has ended, or the listener is closed.
+function Server:wait_for_room(listener)
+  local token = listener:token()
+  if not token then
+    return
+  end
+  local bell = setmetatable({ false, false, server = self, listener = listener }, Doorbell)
+  poll.watch(token, bell)
+  self.room:push(sched.self())
+  local ok, err = pcall(sched.park, self.room)
+  poll.unwatch(token, bell)
+  if not ok then
+    error(err, 0)
+  end
+end
+
 function Server:run(listener, handler, idle_timeout, where)
   while true do
-    if self.count >= self.max_conns then
-      self.room:push(sched.self())
-      sched.park(self.room)
+    while self.count >= self.max_conns and listener:token() do
+      self:wait_for_room(listener)
     end
     local conn, err = listener:accept()
     if not conn then
@@ -148,6 +178,13 @@ return function(a, b, c, d)
     if not listener then
       return nil, err
     end
+    -- A cancellation passes through here: the listener is nobody else's.
+    local ok, result, code = pcall(serve, listener, handler, opts)
+    listener:close()
+    if not ok then
+      error(result, 0)
+    end
+    return result, code
   end
   return serve(listener, handler, opts)
 end
