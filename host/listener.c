@@ -177,7 +177,7 @@ static int l_listen(lua_State *L)
         .dual_stack = option(L, 3, "dual_stack"),
         .mode = integer_option(L, 3, "mode", -1, 07777),
     };
-    Listener **box = lua_newuserdata(L, sizeof(*box));
+    Listener **box = lua_newuserdata(L, sizeof(Listener *));
     *box = NULL;
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_setmetatable(L, -2);

@@ -75,7 +75,7 @@ static int l_watch_signal(lua_State *L)
     if (number == 0) {
         return misuse(L, "not a signal that can be waited for: '%s'", name);
     }
-    Signal **box = lua_newuserdata(L, sizeof(*box));
+    Signal **box = lua_newuserdata(L, sizeof(Signal *));
     *box = NULL;
     luaL_getmetatable(L, SIGNAL_TYPE);
     lua_setmetatable(L, -2);

@@ -44,7 +44,7 @@ static int l_watch_fd(lua_State *L)
     Worker *worker = lua_touserdata(L, lua_upvalueindex(1));
     int fd = (int)luaL_checkinteger(L, 1);
     int events = wants_to_write(L, 2) ? UV_WRITABLE : UV_READABLE;
-    Socket **box = lua_newuserdata(L, sizeof(*box));
+    Socket **box = lua_newuserdata(L, sizeof(Socket *));
     *box = NULL;
     luaL_getmetatable(L, WATCH_TYPE);
     lua_setmetatable(L, -2);

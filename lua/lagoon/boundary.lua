@@ -11,7 +11,7 @@ local globals = require('lagoon.globals')
 local host = require('lagoon.host')
 local sched = require('lagoon.sched')
 
-local getinfo, xpcall, error = debug.getinfo, xpcall, error
+local getinfo, pcall, xpcall, error = debug.getinfo, pcall, xpcall, error
 local pairs, ipairs, type, load = pairs, ipairs, type, load
 local format, find = string.format, string.find
 
@@ -137,28 +137,38 @@ local function on_error(err)
   return err
 end
 
--- What a protected call returns. No handler is called for an error inside of a handler.
-local function after(name, ok, ...)
-  if not ok and sched.recover() then
-    return ok, message(name, host.blame())
+-- Of a wait in a message handler, which errors are not handled in any more.
+local function handle(handler, err)
+  local _, result = pcall(handler, on_error(err))
+  if sched.recover() then
+    return message('error', host.blame())
   end
-  return ok, ...
+  return result
 end
 
---- Replaces pcall and xpcall of the scripts, and load, which catches its reader's errors.
+-- load() catches what its reader raises.
+local function loaded(f, ...)
+  if not f and sched.recover() then
+    return nil, message('load', host.blame())
+  end
+  return f, ...
+end
+
+--- Replaces pcall and xpcall of the scripts, and load. The first two are tail calls, so that the
+-- levels of error() count as they do without us.
 function M.install()
   function globals.pcall(f, ...)
-    return after('error', xpcall(f, on_error, ...))
+    return xpcall(f, on_error, ...)
   end
 
   function globals.xpcall(f, handler, ...)
-    return after('error', xpcall(f, function(err)
-      return handler(on_error(err))
-    end, ...))
+    return xpcall(f, function(err)
+      return handle(handler, err)
+    end, ...)
   end
 
   function globals.load(chunk, ...)
-    return after('load', load(chunk, ...))
+    return loaded(load(chunk, ...))
   end
 end
 

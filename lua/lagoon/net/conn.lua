@@ -21,7 +21,8 @@ local Conn = host.conn
 local try_read, try_write, try_fill = Conn.try_read, Conn.try_write, Conn.try_fill
 local write_rest, op_deadline = Conn.write_rest, Conn.op_deadline
 
-Stream.extend(Conn)
+Stream.extend(Conn, host.conn_meta)
+local check = Stream.check
 
 -- The outcome of a read that parked; the next reader has its turn.
 local function received(token, data)
@@ -215,6 +216,7 @@ end
 --- Closes the conn. Whoever is parked on it gets nil, "closed". Again, it does nothing.
 ---@return true
 function Conn:close()
+  check(self)
   local reading, writing = self:host_close()
   if reading then
     local owner = getfenv(self)
@@ -231,10 +233,12 @@ end
 ---@return true?
 ---@return string? err "closed" | an errno name
 function Conn:close_write()
+  check(self)
   return self:host_close_write()
 end
 
 local function set_deadline(conn, deadline, reads, writes)
+  check(conn)
   local reading, writing = conn:put_deadline(deadline, reads, writes)
   if not reading then
     return nil, writing

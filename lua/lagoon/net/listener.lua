@@ -171,7 +171,8 @@ function ACCEPT.ready(case)
     return false
   elseif LASTING[err] or PASSING[err] then
     log_trouble(listener, err)
-    case.retry = setmetatable({ false, false, false, false, false, false, false, case = case }, Retry)
+    local none = false
+    case.retry = setmetatable({ none, none, none, none, none, none, none, case = case }, Retry)
     return false
   end
   accepted[listener] = { conn, err }

@@ -28,7 +28,7 @@ local CAPACITY = 64 * 1024
 ---@class lagoon.Pipe: lagoon.Conn
 local Pipe = {}
 Pipe.__index = Pipe
-Stream.extend(Pipe)
+Stream.extend(Pipe, Pipe)
 for name, method in pairs(options) do
   Pipe[name] = method
 end

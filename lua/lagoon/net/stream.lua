@@ -14,7 +14,7 @@
 
 local misuse = require('lagoon.misuse')
 
-local type, pairs = type, pairs
+local type, pairs, getmetatable = type, pairs, getmetatable
 local check_integer = misuse.check_integer
 
 local DEFAULT_MAX = 64 * 1024
@@ -22,6 +22,16 @@ local DEFAULT_MAX_ALL = 16 * 1024 * 1024
 local MAX = 2 ^ 52
 
 local Stream = {}
+
+local classes = {} -- the metatables of streams
+
+--- Misuse unless `self` is a stream, open or closed.
+function Stream.check(self)
+  if not classes[getmetatable(self)] then
+    misuse.raise('conn expected, got %s', type(self))
+  end
+end
+local check = Stream.check
 
 -- What had arrived when an operation failed. At the end of the stream it is taken, since no
 -- more can come; otherwise it stays for the next operation.
@@ -89,6 +99,7 @@ end
 ---@return string? err "eof" | "timeout" | "too_long" | "closed" | an errno name
 ---@return string? partial what had arrived; taken after "eof", still to be read after the others
 function Stream:read_line(max)
+  check(self)
   return operate(self, self.take_line, check_max(max, DEFAULT_MAX), nil)
 end
 
@@ -98,6 +109,7 @@ end
 ---@return string? data
 ---@return string? err, string? partial as read_line
 function Stream:read_exactly(n)
+  check(self)
   check_integer(n, 0, MAX, 'n')
   return operate(self, self.take_exactly, n, nil)
 end
@@ -109,6 +121,7 @@ end
 ---@return string? data
 ---@return string? err, string? partial as read_line
 function Stream:read_until(delim, max)
+  check(self)
   misuse.check_type(delim, 'string', 'delim')
   if delim == '' then
     misuse.raise('delim must have one byte or more')
@@ -122,6 +135,7 @@ end
 ---@return string? data
 ---@return string? err, string? partial as read_line; nothing is taken
 function Stream:peek(n)
+  check(self)
   check_integer(n, 0, MAX, 'n')
   local result, err = self:peek_exactly(false, n)
   if result or err == 'closed' then
@@ -152,6 +166,7 @@ end
 ---@return string? err "timeout" | "too_long" | "closed" | an errno name
 ---@return string? partial what had arrived, which is still to be read
 function Stream:read_all(max)
+  check(self)
   max = check_max(max, DEFAULT_MAX_ALL)
   local limit = self:timeout_end()
   local ok, err = self:acquire(limit)
@@ -178,6 +193,7 @@ end
 ---@async
 ---@param max? integer bytes of a line, 64 KiB if not given
 function Stream:lines(max)
+  check(self)
   max = check_max(max, DEFAULT_MAX)
   local ended = false
   return function()
@@ -196,10 +212,11 @@ function Stream:lines(max)
   end
 end
 
---- Gives a class the reading methods.
-function Stream.extend(class)
+--- Gives a class, whose objects have the metatable, the reading methods.
+function Stream.extend(class, metatable)
+  classes[metatable] = true
   for name, method in pairs(Stream) do
-    if type(method) == 'function' and name ~= 'extend' then
+    if type(method) == 'function' and name ~= 'extend' and name ~= 'check' then
       class[name] = method
     end
   end
