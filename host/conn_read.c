@@ -62,7 +62,9 @@ void conn_report_read(Conn *c, Batch *batch)
         bool fills = c->read.want == WANT_FILL;
         ssize_t n = receive(c, fills ? POLLER_SCRATCH : c->want_max);
         if (n == -EAGAIN) {
-            return; // somebody else's event; this reader goes on waiting
+            // This reader goes on waiting. Libuv disarms what had an error to report.
+            socket_arm(&c->socket, UV_READABLE);
+            return;
         }
         c->read.want = WANT_NOTHING;
         if (!fills) {

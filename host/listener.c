@@ -205,6 +205,10 @@ static int l_listen(lua_State *L)
     return 1;
 }
 
+enum {
+    MAX_SHED = 64
+}; // clients that one try_accept() sheds
+
 static void take_reserve(Worker *worker)
 {
     if (worker->reserve_fd < 0) {
@@ -241,8 +245,8 @@ static int accept_fd(Listener *l)
     return fd < 0 ? -errno : fd;
 }
 
-// try_accept() -> conn | nil, nil, token | nil, code. After EMFILE and ENFILE one client
-// has been shed, if there was a descriptor to do it with.
+// try_accept() -> conn | nil, nil, token | nil, code. After EMFILE and ENFILE the clients
+// that wait have been shed, up to MAX_SHED of them.
 static int l_try_accept(lua_State *L)
 {
     Listener *l = *check_box(L);
@@ -261,7 +265,8 @@ static int l_try_accept(lua_State *L)
         return 1;
     }
     if (fd == -EMFILE || fd == -ENFILE) {
-        shed(l);
+        for (int n = 0; n < MAX_SHED && shed(l); n++) {
+        }
     }
     if (fd != -EAGAIN) {
         return push_error(L, fd);

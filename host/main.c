@@ -2,10 +2,25 @@
 
 #include "worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+// A descriptor that we open must not become one of the standard streams, which who
+// started us may have closed.
+static void open_standard_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
+}
 
 // As many descriptors as the system lets us have, as Go does since 1.19.
 static void raise_file_limit(void)
@@ -20,6 +35,7 @@ static void raise_file_limit(void)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); // EPIPE tells the one who writes
+    open_standard_streams();
     raise_file_limit();
     // getaddrinfo() may use half of the pool; libuv's default of 4 lets two dead look-ups
     // hold up all the others.

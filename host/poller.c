@@ -14,7 +14,10 @@
 
 static void on_timer(uv_timer_t *timer)
 {
-    (void)timer; // its only purpose is to end uv_run
+    // Its only purpose is to end uv_run(). Libuv 1.44 runs timers before it polls:
+    // without this, a timer that is due by then would leave the poll with no time-out at
+    // all.
+    uv_stop(timer->loop);
 }
 
 int poller_init(Poller *p)

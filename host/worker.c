@@ -78,23 +78,48 @@ static int traceback(lua_State *L)
     return 1;
 }
 
+// Leaves the library's first chunk on the stack.
+static int l_load_boot(lua_State *L)
+{
+    library_load(L, "lagoon.boot");
+    return 1;
+}
+
+static int l_push_host(lua_State *L)
+{
+    push_host(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+static int report_error(lua_State *L)
+{
+    fprintf(stderr, "lagoon: %s\n", lua_tostring(L, -1));
+    lua_settop(L, 0);
+    return EXIT_FAILURE;
+}
+
 int worker_run(Worker *worker, int argc, char **argv)
 {
     lua_State *L = worker->L;
     lua_pushcfunction(L, traceback);
-    library_load(L, "lagoon.boot");
-    push_host(L, worker);
+    lua_pushcfunction(L, l_load_boot);
+    if (lua_pcall(L, 0, 1, 0) != 0) {
+        return report_error(L);
+    }
+    lua_pushcfunction(L, l_push_host);
+    lua_pushlightuserdata(L, worker);
+    if (lua_pcall(L, 1, 1, 0) != 0) {
+        return report_error(L);
+    }
     lua_createtable(L, argc, 1);
     for (int i = 0; i < argc; i++) {
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i);
     }
-    int status = 1;
     if (lua_pcall(L, 2, 1, 1) != 0) {
-        fprintf(stderr, "lagoon: internal error: %s\n", lua_tostring(L, -1));
-    } else {
-        status = (int)lua_tointeger(L, -1);
+        return report_error(L);
     }
+    int status = (int)lua_tointeger(L, -1);
     lua_settop(L, 0);
     return status;
 }

@@ -3,7 +3,7 @@
 local M = {}
 
 -- The interpreter that runs the specs, whether by `lagoon test` or `busted --lua=lagoon`.
-M.lagoon_path = arg[-1]
+M.lagoon_path = arg[-1]:find('^/') and arg[-1] or os.getenv('PWD') .. '/' .. arg[-1]
 
 local function quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"

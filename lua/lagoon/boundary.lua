@@ -139,8 +139,8 @@ end
 
 -- Of a wait in a message handler, which errors are not handled in any more.
 local function handle(handler, err)
-  local _, result = pcall(handler, on_error(err))
-  if sched.recover() then
+  local ok, result = pcall(handler, on_error(err))
+  if sched.recover() and not ok then
     return message('error', host.blame())
   end
   return result

@@ -8,8 +8,9 @@ local poll = require('lagoon.poll')
 local task = require('lagoon.task')
 local timer = require('lagoon.timer')
 local runtime = require('lagoon.runtime')
+local misuse = require('lagoon.misuse')
 
-local io, ipairs, unpack, tostring = io, ipairs, unpack, tostring
+local io, ipairs, unpack, tostring, tonumber = io, ipairs, unpack, tostring, tonumber
 local loadstring, loadfile, setfenv, error = loadstring, loadfile, setfenv, error
 local sub, find, format = string.sub, string.find, string.format
 
@@ -202,7 +203,8 @@ local function install_exit()
     elseif code == false then
       exit_status = 1
     else
-      exit_status = code
+      local status = tonumber(code) or code
+      exit_status = misuse.check_integer(status, -2 ^ 31, 2 ^ 31 - 1, 'the status of os.exit')
     end
     if not sched.abandon() then
       raw_exit(exit_status, close)

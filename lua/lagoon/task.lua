@@ -14,7 +14,7 @@ local VALUE, EXTRA, OWNED = slots.VALUE, slots.EXTRA, slots.OWNED
 
 local select, unpack, type, tostring, rawget = select, unpack, type, tostring, rawget
 local setmetatable, getmetatable, pcall = setmetatable, getmetatable, pcall
-local format, traceback = string.format, debug.traceback
+local format, gsub, traceback = string.format, string.gsub, debug.traceback
 local start, wake, site = sched.start, sched.wake, host.site
 
 local M = {}
@@ -208,13 +208,23 @@ end
 -- Set by lagoon.cli: the task of the main chunk, and what to do when it fails.
 M.main, M.on_main_failure = nil, nil
 
+-- The traceback of a dead coroutine, less our own frames at its bottom, which are always there.
+local function trace_of(co, text)
+  local trace = traceback(co, text)
+  local n
+  repeat
+    trace, n = gsub(trace, '\n\t%[lagoon%]/[^\n]*$', '')
+  until n == 0
+  return (gsub(trace, '\nstack traceback:$', ''))
+end
+
 local function on_failure(task, err, co)
   err = boundary.explain(task, err, co)
   local extra = task[EXTRA]
   if extra and extra.cancel and canceled.is(err) then
     return conclude(task, CANCELED, err)
   end
-  local trace = traceback(co, to_text(err))
+  local trace = trace_of(co, to_text(err))
   local is_expected = extra and extra:first()
   conclude(task, FAILED, err)
   if task == M.main then

@@ -12,6 +12,7 @@ local WHEN = require('lagoon.slots').WHEN
 require('lagoon.net.conn')
 
 local format, tostring, setmetatable = string.format, tostring, setmetatable
+local getmetatable, type, min = getmetatable, type, math.min
 
 ---@class lagoon.Listener
 local Listener = host.listener
@@ -32,7 +33,7 @@ local PASSING = {
 -- Errors that last until somebody gives something back: wait, longer each time.
 local LASTING = { EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true }
 
-local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1
+local FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 -- One line a second at most, for all the listeners together.
 local last_log, last_shed = -1, 0
@@ -68,55 +69,62 @@ local function take_accepted(listener)
   end
 end
 
+local function check(listener)
+  if getmetatable(listener) ~= host.listener_meta then
+    misuse.raise('listener expected, got %s', type(listener))
+  end
+end
+
+-- Parks until the listener's event, or for so many seconds; several tasks queue. What the source
+-- of the wait is asked to forget lets the next in the queue have its turn.
+local function wait_for_client(listener, token, again, deadline)
+  if poll.waiters[token] then
+    return poll.queue(token, deadline, again)
+  end
+  return poll.wait(token, listener, deadline)
+end
+
 --- Accepts a client; parks while there is none. When descriptors or memory run out it sheds
 -- clients, says so in the log, and goes on when it can.
 ---@async
 ---@return lagoon.Conn? conn
 ---@return string? err "closed"
 function Listener:accept()
+  check(self)
   local kept, kept_err = take_accepted(self)
   if kept then
     return kept
   elseif kept_err then
     return nil, kept_err
   end
-  local pause = FIRST_PAUSE
-  local tries, turn = 0, nil
+  local pause, tries, had_turn = FIRST_PAUSE, 0, false
   while true do
     local conn, err, token = try_accept(self)
-    if conn then
-      if turn then
-        poll.release(turn) -- there may be more clients, for the next in the queue
-      end
-      return conn
-    elseif token then
-      local ok, code = self:wait_for_client(token, turn)
-      if not ok then
-        return nil, code
-      end
-      turn = token
+    local ok, code
+    if token then
+      ok, code = wait_for_client(self, token, had_turn)
+      had_turn = true
     elseif LASTING[err] then
       log_trouble(self, err)
-      sched.sleep(pause)
-      pause = pause * 2 < LONGEST_PAUSE and pause * 2 or LONGEST_PAUSE
-    elseif not PASSING[err] then
-      return nil, err
-    else
+      ok, code = wait_for_client(self, self:token(), had_turn, host.now() + pause)
+      ok, had_turn = ok or code == 'timeout', true
+      pause = min(pause * 2, LONGEST_PAUSE)
+    elseif PASSING[err] then
       tries = tries + 1
       if tries % 16 == 0 then
         sched.yield()
       end
+      ok = true
+    else
+      if had_turn and self:token() then
+        poll.release(self:token()) -- there may be more clients, for the next in the queue
+      end
+      return conn, err
+    end
+    if not ok then
+      return nil, code
     end
   end
-end
-
---- Parks until the listener's event; several tasks queue.
----@async
-function Listener:wait_for_client(token, again)
-  if poll.waiters[token] then
-    return poll.queue(token, nil, again)
-  end
-  return poll.wait(token, self)
 end
 
 function Listener:unpark(task)
@@ -134,6 +142,7 @@ end
 -- listener is removed. Again, it does nothing.
 ---@return true
 function Listener:close()
+  check(self)
   local token = self:host_close()
   if token then
     local conn = take_accepted(self)
