@@ -1,6 +1,6 @@
 #!/bin/sh
-# lint.sh BUILD_DIR: every check that reads the source: clang-format, clang-tidy, luacheck,
-# shellcheck. Says which tool is missing; fails on the first that has something to say.
+# lint.sh BUILD_DIR: every check that reads the source: clang-format, clang-tidy, luacheck and
+# the shell linter too. Says which tool is missing; fails on the first that has something to say.
 set -eu
 build=$1
 for tool in clang-format clang-tidy luacheck shellcheck; do
