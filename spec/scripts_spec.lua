@@ -16,7 +16,8 @@ local function start(script, ...)
   for i, word in ipairs({ support.lagoon_path, 'scripts/' .. script, ... }) do
     words[i] = support.quote(word)
   end
-  local run = ('echo $$; exec timeout --foreground %d %s 2>&1'):format(LIMIT, table.concat(words, ' '))
+  local command = table.concat(words, ' ')
+  local run = ('echo $$; exec timeout --foreground %d %s 2>&1'):format(LIMIT, command)
   -- The outer shell would say "Terminated".
   local pipe = io.popen(('exec 2>/dev/null; sh -c %s; echo "status $?"'):format(support.quote(run)))
   return setmetatable({ pipe = pipe, pid = pipe:read('*l') }, Process)

@@ -73,8 +73,8 @@ end
 -- The script's line that called the library function which calls this.
 local function spawn_site()
   local key, line = site(3)
-  if not key then
-    return 'the host'
+  if not key then -- the task's function is the library's: net.serve, say
+    return sched.task and sched.task[SITE] or 'the host'
   end
   local of_chunk = sites[key]
   return of_chunk and of_chunk[line] or name_site(key, line)

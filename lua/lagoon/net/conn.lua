@@ -27,7 +27,10 @@ local check = Stream.check
 -- The outcome of a read that parked; the next reader has its turn.
 local function received(token, data)
   release(token)
-  return data, second()
+  if data then
+    return data
+  end
+  return nil, second()
 end
 
 -- Most conns are parked here, most of the time: what these few frames need of the stack is
@@ -55,7 +58,10 @@ local function read_later(conn, max, why, token, deadline)
     local data, code, again = try_read(conn, max)
     if not again then
       release(token)
-      return data, code
+      if data then
+        return data
+      end
+      return nil, code
     end
     why = code
   end
@@ -68,8 +74,10 @@ end
 ---@return string? err "eof" | "timeout" | "closed" | an errno name
 function Conn:read(max)
   local data, err, token, deadline = try_read(self, max)
-  if not token then
-    return data, err
+  if data then
+    return data
+  elseif not token then
+    return nil, err
   elseif not err then
     return wait_for_data(self, token, deadline)
   end

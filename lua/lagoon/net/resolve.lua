@@ -56,6 +56,9 @@ function M.lookup(name, network, deadline)
     end
     local source = setmetatable({ token = token, handle = handle, name = name }, Lookup)
     addresses, err = poll.wait(token, source, deadline)
+    if not addresses and name == 'localhost' and err ~= 'timeout' then
+      addresses = { '127.0.0.1', '::1' } -- RFC 6761 6.3: even where no hosts file says so
+    end
     if not addresses then
       return nil, err
     end
