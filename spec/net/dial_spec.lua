@@ -284,7 +284,7 @@ describe('dialing a name with several addresses', function()
     addresses = { '127.0.0.1', '::1', '127.0.0.2', '127.0.0.3' }
     local winner, took = dial_any(port)
     assert.equal('127.0.0.3', winner)
-    assert.is_true(took < 0.2)
+    assert.is_true(took < 0.25)
   end)
 
   it('begins the next when one has not answered for 250 ms', function()
@@ -294,7 +294,7 @@ describe('dialing a name with several addresses', function()
     local before = runtime.stats().conns
     local winner, took = dial_any(port)
     assert.equal('127.0.0.2', winner)
-    assert.is_true(took > 0.2 and took < 0.5)
+    assert.is_true(took > 0.2 and took < 1)
     assert.equal(before + 1, runtime.stats().conns) -- the one that lost is closed
   end)
 
@@ -304,7 +304,7 @@ describe('dialing a name with several addresses', function()
     addresses = { '127.0.0.1', '127.0.0.1', '::1' }
     local winner, took = dial_any(port)
     assert.equal('[::1]', winner)
-    assert.is_true(took < 0.45)
+    assert.is_true(took < 0.5)
   end)
 
   it('connects to the first although others would answer too', function()

@@ -206,7 +206,7 @@ describe('on sockets of which one call in three does less than it could,', funct
     assert(tonumber(faults) > tonumber(calls) / 5, faults .. ' faults in ' .. calls .. ' calls')
   end
 
-  for _, spec in ipairs({ 'stream', 'conn', 'deadline', 'listener', 'serve' }) do
+  for _, spec in ipairs({ 'stream', 'conn', 'deadline', 'listener', 'watch', 'serve' }) do
     it(spec .. '_spec holds', function()
       if obstacle then
         pending(obstacle)
@@ -228,6 +228,44 @@ describe('on sockets of which one call in three does less than it could,', funct
       assert.is_true((server:try_client()))
       assert.is_true(#server:stop() <= 2)
       wiring.close_all()
+    end)
+  end
+
+  -- Two accepts and a select wait for the trouble to end, and one accept is canceled.
+  local TROUBLE = [[
+    local lagoon = require('lagoon')
+    local net = lagoon.net
+    local listener = net.listen('tcp', '127.0.0.1:0')
+    local conn = net.dial('tcp', listener:addr())
+    local tasks = {
+      lagoon.spawn(listener.accept, listener),
+      lagoon.spawn(listener.accept, listener),
+      lagoon.spawn(lagoon.select, { listener }),
+    }
+    local canceled = lagoon.spawn(listener.accept, listener)
+    lagoon.sleep(0.3)
+    canceled:cancel()
+    print(canceled:wait(0.1))
+    listener:close()
+    for _, task in ipairs(tasks) do
+      print(task:wait(0.1))
+    end
+    print(os.clock() < 0.15)
+  ]]
+
+  for name, errno in pairs({ EMFILE = 24, ENOMEM = 12 }) do
+    it('a listener whose ' .. name .. ' does not end is closed at once, and spins never', function()
+      if obstacle then
+        pending(obstacle)
+      end
+      local command = 'FLAKY_ACCEPT=%d:1000000 LD_PRELOAD=%s %s -e %s 2>/dev/null'
+      local output = support.shell(
+        command:format(errno, SO, quote(support.lagoon_path), quote(TROUBLE))
+      )
+      assert.equal(
+        'false\tcanceled\ntrue\tnil\tclosed\ntrue\tnil\tclosed\ntrue\t1\tnil\tclosed\ntrue\n',
+        output
+      )
     end)
   end
 end)

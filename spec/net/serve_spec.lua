@@ -345,8 +345,8 @@ describe('idle_timeout', function()
   end)
 
   it('does not end who keeps talking', function()
-    local conn = dial((serve(echo, { idle_timeout = 0.05 })))
-    local till = lagoon.now() + 0.1
+    local conn = dial((serve(echo, { idle_timeout = 0.2 })))
+    local till = lagoon.now() + 0.25
     while lagoon.now() < till do
       assert_echoes(conn)
       lagoon.sleep(0.01)
