@@ -123,6 +123,32 @@ static int l_remote_addr(lua_State *L)
     return push_name(L, getpeername);
 }
 
+// network() -> what stands for the peer's network when clients are counted: an IPv4
+// address, or the first 64 bits of an IPv6 one (4 or 8 bytes); "" for a unix socket.
+static int l_network(lua_State *L)
+{
+    Conn *c = check_conn(L, 1);
+    if (c == NULL) {
+        return push_closed(L);
+    }
+    Address a = {.length = sizeof(a.storage)};
+    if (getpeername(c->socket.fd, (struct sockaddr *)&a.storage, &a.length) != 0) {
+        return push_error(L, -errno);
+    }
+    if (a.storage.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a.storage;
+        lua_pushlstring(L, (const char *)&in->sin_addr, 4);
+    } else if (a.storage.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a.storage;
+        const char *bytes = (const char *)&in6->sin6_addr;
+        bool is_v4 = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+        lua_pushlstring(L, is_v4 ? bytes + 12 : bytes, is_v4 ? 4 : 8);
+    } else {
+        lua_pushliteral(L, "");
+    }
+    return 1;
+}
+
 static int l_fd(lua_State *L)
 {
     Conn *c = check_conn(L, 1);
@@ -237,6 +263,7 @@ static const luaL_Reg methods[] = {
     {"op_deadline", l_op_deadline},
     {"local_addr", l_local_addr},
     {"remote_addr", l_remote_addr},
+    {"network", l_network},
     {"fd", l_fd},
     {"set_nodelay", l_set_nodelay},
     {"set_keepalive", l_set_keepalive},

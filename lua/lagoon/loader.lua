@@ -59,8 +59,11 @@ local function wait_for(name)
   local me = sched.self()
   waiting[me] = name
   loading[name].queue:push(me)
-  sched.park(loading[name].queue)
+  local ok, err = pcall(sched.park, loading[name].queue)
   waiting[me] = nil
+  if not ok then
+    error(err, 0)
+  end
 end
 
 local function finish_loading(name)

@@ -41,6 +41,7 @@ function M.enter(token, deadline)
   if token > known then
     extend(token)
   end
+  assert(not waiters[token], 'two tasks at one token')
   waiters[token] = task
   M.pending = M.pending + 1
   if deadline then
@@ -103,23 +104,33 @@ function M.release(token)
   end
 end
 
-local function rearm(task, deadline)
-  if deadline then
-    heap.arm(task, deadline)
-  elseif task[WHEN] then
+--- Gives a parked task another deadline, or none. What its operation's own time-out leaves it
+-- stays: it is what the task is armed for if that is sooner than the old deadline. `limit` is
+-- taken for it where the old deadline hides it.
+function M.rearm_task(task, old, new, limit)
+  local when = task[WHEN]
+  if when and (not old or when < old) then
+    limit = when
+  end
+  if limit and (not new or limit < new) then
+    new = limit
+  end
+  if new then
+    heap.arm(task, new)
+  elseif when then
     heap.disarm(task)
   end
 end
 
---- Gives the tasks that wait for the token, or for their turn at it, another deadline, or none.
-function M.rearm(token, deadline)
+--- The same for every task that waits for the token, or for its turn at it.
+function M.rearm(token, old, new, limit)
   if waiters[token] then
-    rearm(waiters[token], deadline)
+    M.rearm_task(waiters[token], old, new, limit)
   end
   local queue = queues[token]
   local task = queue and queue:first()
   while task do
-    rearm(task, deadline)
+    M.rearm_task(task, old, new, limit)
     task = task[NEXT]
   end
 end
@@ -144,7 +155,8 @@ function M.unwatch(token, case)
   end
 end
 
--- Cases are taken out one by one, and put back by poke() if their event was not for them.
+--- Something may have happened for those who watch the token. Cases are taken out one by one, and
+-- put back by poke() if it was not for them.
 local function notify(token)
   local queue = watchers[token]
   if not queue then
@@ -159,6 +171,8 @@ local function notify(token)
     case:poke()
   end
 end
+
+M.notify = notify
 
 --- The handle of the tokens is closed: everybody who waits there is told.
 function M.close(token)

@@ -5,7 +5,7 @@ local poll = require('lagoon.poll')
 local chan = require('lagoon.chan')
 local misuse = require('lagoon.misuse')
 
-local select, setmetatable = select, setmetatable
+local select, setmetatable, pcall, error = select, setmetatable, pcall, error
 
 local M = {}
 
@@ -32,11 +32,16 @@ function M.notify(...)
     misuse.raise('name at least one signal')
   end
   for i = 1, select('#', ...) do
+    misuse.check_type((select(i, ...)), 'string', 'a signal')
+  end
+  for i = 1, select('#', ...) do
     local name = select(i, ...)
-    misuse.check_type(name, 'string', 'a signal')
-    local box, token = host.watch_signal(name)
-    if not box then
-      M.stop(ch)
+    local ok, box, token = pcall(host.watch_signal, name)
+    if not ok or not box then
+      M.stop(ch) -- the signals before it do what they did again
+      if not ok then
+        error(box, 0)
+      end
       return nil, token
     end
     local watch = { false, false, ch = ch, name = name, box = box, token = token }

@@ -35,6 +35,8 @@ function M.after(seconds)
   return item.ch
 end
 
+local SHORTEST = 1e-6 -- seconds, of a ticker's period
+
 --- Ticks on a channel until it is stopped. A tick that nobody took yet swallows the next.
 ---@class lagoon.Ticker
 ---@field ch lagoon.Chan
@@ -70,6 +72,8 @@ function M.ticker(seconds)
   if seconds <= 0 then
     misuse.raise('the period of a ticker must be more than 0')
   end
+  -- A period that the clock cannot tell from none would be due for ever.
+  seconds = seconds > SHORTEST and seconds or SHORTEST
   local due = now() + seconds
   local ticker = setmetatable({
     false, false, false, false, false, false, false, -- the slots up to CO

@@ -53,6 +53,7 @@ local function read_later(conn, max, why, token, deadline)
       end
       had_turn = true
     else
+      release(token)
       yield()
     end
     local data, code, again = try_read(conn, max)
@@ -89,7 +90,8 @@ end
 function Conn:fill(limit)
   local ok, err, token = try_fill(self)
   if token then
-    return poll_wait(token, self, op_deadline(self, false, limit))
+    ok, err = poll_wait(token, self, op_deadline(self, false, limit))
+    return ok, err, err == 'timeout' -- then unpark() has given the inbox to the next reader
   end
   return ok, err
 end
@@ -117,6 +119,9 @@ function Conn:free_read()
   local token = self:tokens()
   if token then
     release(token)
+    if self:buffered() > 0 then
+      poll.notify(token) -- what is left is for who selects, too
+    end
   end
 end
 
@@ -151,6 +156,7 @@ local function write_later(conn, bytes, why, token, sent)
       end
       had_turn = true
     else
+      release(token)
       yield()
     end
     local n, code, at, _, offset = try_write(conn, bytes)
@@ -247,6 +253,7 @@ end
 
 local function set_deadline(conn, deadline, reads, writes)
   check(conn)
+  local old_read, old_write = op_deadline(conn, false), op_deadline(conn, true)
   local reading, writing = conn:put_deadline(deadline, reads, writes)
   if not reading then
     return nil, writing
@@ -254,10 +261,10 @@ local function set_deadline(conn, deadline, reads, writes)
   -- Tasks that are parked already have the new deadline too.
   local limit = conn:timeout_end()
   if reads then
-    poll.rearm(reading, op_deadline(conn, false, limit))
+    poll.rearm(reading, old_read, op_deadline(conn, false), limit)
   end
   if writes then
-    poll.rearm(writing, op_deadline(conn, true, limit))
+    poll.rearm(writing, old_write, op_deadline(conn, true), limit)
   end
   return true
 end

@@ -3,6 +3,7 @@
 local misuse = require('lagoon.misuse')
 
 local type, select, tostring, ipairs = type, select, tostring, ipairs
+local next, pcall = next, pcall
 local concat, format = table.concat, string.format
 
 -- Tables in tables in tables: deeper is a cycle, or a mistake.
@@ -14,9 +15,20 @@ local function add_array(pieces, array, depth)
   if depth > MAX_DEPTH then
     misuse.raise('what to write is nested more than %d deep', MAX_DEPTH)
   end
+  if array[1] == nil and next(array) ~= nil then
+    misuse.raise('an array can be written, not a table with other keys')
+  end
   for _, piece in ipairs(array) do
     add(pieces, piece, depth + 1)
   end
+end
+
+-- Whether it is a string.buffer, or as good as one. Any userdata may be given, and raise.
+local function is_buffer(value)
+  local ok, put = pcall(function()
+    return value.put
+  end)
+  return ok and type(put) == 'function'
 end
 
 function add(pieces, piece, depth)
@@ -25,7 +37,7 @@ function add(pieces, piece, depth)
     pieces[#pieces + 1] = piece
   elseif kind == 'table' then
     add_array(pieces, piece, depth)
-  elseif kind == 'userdata' and type(piece.put) == 'function' then
+  elseif kind == 'userdata' and is_buffer(piece) then
     pieces[#pieces + 1] = tostring(piece) -- a string.buffer
   else
     misuse.raise('strings, numbers, buffers and arrays of them can be written, not a %s', kind)

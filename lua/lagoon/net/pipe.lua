@@ -29,7 +29,7 @@ local CAPACITY = 64 * 1024
 local Pipe = {}
 Pipe.__index = Pipe
 Stream.extend(Pipe, Pipe)
-for name, method in pairs(options) do
+for name, method in pairs(options.methods) do
   Pipe[name] = method
 end
 

@@ -2,11 +2,10 @@
 -- far as they mean anything.
 
 local host = require('lagoon.host')
-local heap = require('lagoon.heap')
-local slots = require('lagoon.slots')
+local poll = require('lagoon.poll')
 local misuse = require('lagoon.misuse')
 
-local NEXT, WHEN = slots.NEXT, slots.WHEN
+local NEXT = require('lagoon.slots').NEXT
 local type, min, now = type, math.min, host.now
 
 local Pipe = {}
@@ -19,27 +18,23 @@ local function open_or_closed(self)
 end
 
 --- The sooner of two times, each of which may be nil for never.
-function Pipe.sooner(a, b)
+local function sooner(a, b)
   if a and b then
     return min(a, b)
   end
   return a or b
 end
-local sooner = Pipe.sooner
 
 function Pipe:timeout_end()
   return self.timeout and now() + self.timeout or nil
 end
 
-local function rearm(queue, deadline)
+local function rearm(queue, old, new, limit)
   local task = queue:first()
   while task do
-    if deadline then
-      heap.arm(task, deadline)
-    elseif task[WHEN] then
-      heap.disarm(task)
-    end
-    task = task[NEXT]
+    local after = task[NEXT]
+    poll.rearm_task(task, old, new, limit)
+    task = after
   end
 end
 
@@ -55,10 +50,10 @@ function Pipe:set_read_deadline(t)
   if not check_deadline(self, t) then
     return nil, 'closed'
   end
+  local old, limit = self.read_deadline, self:timeout_end()
   self.read_deadline = t
-  local deadline = sooner(self:timeout_end(), t)
-  rearm(self.filling, deadline)
-  rearm(self.readers, deadline)
+  rearm(self.filling, old, t, limit)
+  rearm(self.readers, old, t, limit)
   return true
 end
 
@@ -67,10 +62,10 @@ function Pipe:set_write_deadline(t)
   if not check_deadline(self, t) then
     return nil, 'closed'
   end
+  local old, limit = self.write_deadline, self:timeout_end()
   self.write_deadline = t
-  local deadline = sooner(self:timeout_end(), t)
-  rearm(self.writers, deadline)
-  rearm(self.write_turns, deadline)
+  rearm(self.writers, old, t, limit)
+  rearm(self.write_turns, old, t, limit)
   return true
 end
 
@@ -120,4 +115,4 @@ function Pipe.fd()
   return nil, 'EBADF'
 end
 
-return Pipe
+return { methods = Pipe, sooner = sooner }

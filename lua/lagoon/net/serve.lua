@@ -9,11 +9,13 @@ local listen = require('lagoon.net.listener')
 local queue = require('lagoon.queue')
 
 local setmetatable, type, pcall, error = setmetatable, type, pcall, error
-local match = string.match
 local debug_getmetatable = debug.getmetatable
 
 -- Descriptors that are not for clients: files, look-ups, conns to other servers.
 local RESERVED_FDS = 64
+
+-- Clients accepted before others get a turn.
+local MAX_IN_A_ROW = 64
 
 ---@class lagoon.Server
 local Server = {}
@@ -28,20 +30,9 @@ function Server:conn_closed(conn)
   self:make_room()
 end
 
--- What max_conns_per_ip counts: an IPv4 address, or the /64 of an IPv6 one.
-local function network_of(conn)
-  local addr = conn:remote_addr() or ''
-  local v4 = match(addr, '^([%d.]+):%d+$')
-  if v4 then
-    return v4
-  end
-  local v6 = match(addr, '^%[(.-)%]')
-  return v6 and (match(v6, '^(%x*:%x*:%x*:%x*):') or v6) or 'unix'
-end
-
 -- False, and the conn is closed, when the client's address has its share already.
 function Server:admit(conn)
-  local key = network_of(conn)
+  local key = conn:network() or '' -- an IPv4 address, or the /64 of an IPv6 one
   local n = self.per_ip[key] or 0
   if n >= self.max_per_ip then
     conn:close()
@@ -93,9 +84,14 @@ function Server:wait_for_room(listener)
 end
 
 function Server:run(listener, handler, idle_timeout, where)
+  local accepted = 0
   while true do
     while self.count >= self.max_conns and listener:token() do
       self:wait_for_room(listener)
+    end
+    accepted = accepted + 1
+    if accepted % MAX_IN_A_ROW == 0 then
+      sched.yield() -- while clients keep coming, accept() need not wait
     end
     local conn, err = listener:accept()
     if not conn then

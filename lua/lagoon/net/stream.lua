@@ -7,7 +7,8 @@
 -- Besides the inbox functions a stream has:
 --   timeout_end()        when set_timeout() ends an operation that begins now; nil if never
 --   acquire(limit)       owns the inbox, after queueing for it: true | nil, code
---   fill(limit)          waits until more has arrived: true | nil, code. Both end at `limit`,
+--   fill(limit)          waits until more has arrived: true | nil, code, was_lost: whether the
+--                        inbox was given up when the wait ended. Both end at `limit`,
 --                        and at the stream's own read deadline
 --   free_read()          gives the inbox up, and lets the next reader have it
 -- and a wait that ends by cancellation gives the inbox up itself.
@@ -45,9 +46,12 @@ local function partial(stream, err)
   return stream:peek_exactly(true, n)
 end
 
-local function fail(stream, err)
+-- After a wait that lost the inbox it may be another reader's already: looking is all right.
+local function fail(stream, err, was_lost)
   local rest = partial(stream, err)
-  stream:free_read()
+  if not was_lost then
+    stream:free_read()
+  end
   return nil, err, rest
 end
 
@@ -68,9 +72,10 @@ local function go_on(stream, step, a, b)
     elseif err then
       return fail(stream, err)
     end
-    ok, err = stream:fill(limit)
+    local was_lost
+    ok, err, was_lost = stream:fill(limit)
     if not ok then
-      return fail(stream, err)
+      return fail(stream, err, was_lost)
     end
   end
 end
@@ -143,16 +148,21 @@ function Stream:peek(n)
   end
   -- Without taking anything, even at the end of the stream.
   local limit = self:timeout_end()
-  local ok
+  local ok, was_lost
   ok, err = self:acquire(limit)
+  if not ok then
+    return nil, err, ''
+  end
   while ok and self:buffered() < n do
-    ok, err = self:fill(limit)
+    ok, err, was_lost = self:fill(limit)
   end
   if not ok and err == 'closed' then
     return nil, err, ''
   end
   local data = self:peek_exactly(true, self:buffered() < n and self:buffered() or n)
-  self:free_read()
+  if not was_lost then
+    self:free_read()
+  end
   if ok then
     return data
   end
@@ -173,14 +183,15 @@ function Stream:read_all(max)
   if not ok then
     return nil, err, ''
   end
+  local was_lost
   repeat
     if self:buffered() > max then
       return fail(self, 'too_long')
     end
-    ok, err = self:fill(limit)
+    ok, err, was_lost = self:fill(limit)
   until not ok
   if err ~= 'eof' then
-    return fail(self, err)
+    return fail(self, err, was_lost)
   end
   local data = partial(self, 'eof')
   self:free_read()
