@@ -19,6 +19,7 @@
 #include <lauxlib.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -282,6 +283,26 @@ static int l_try_accept(lua_State *L)
     return 3;
 }
 
+// watch() -> whether accept would not wait now, token; the next event is reported. Only
+// true if it is closed; nil, code if the poller cannot watch it.
+static int l_watch(lua_State *L)
+{
+    Listener *l = *check_box(L);
+    if (l == NULL) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    int err = socket_arm(&l->socket, UV_READABLE);
+    if (err != 0) {
+        return push_error(L, err);
+    }
+    l->watched = true;
+    struct pollfd p = {.fd = l->socket.fd, .events = POLLIN};
+    lua_pushboolean(L, poll(&p, 1, 0) > 0);
+    lua_pushinteger(L, (lua_Integer)l->socket.token);
+    return 2;
+}
+
 static int l_addr(lua_State *L)
 {
     Listener *l = *check_box(L);
@@ -341,8 +362,13 @@ static int l_gc(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"try_accept", l_try_accept}, {"token", l_token}, {"addr", l_addr}, {"fd", l_fd},
-    {"host_close", l_close},      {NULL, NULL},
+    {"try_accept", l_try_accept},
+    {"watch", l_watch},
+    {"token", l_token},
+    {"addr", l_addr},
+    {"fd", l_fd},
+    {"host_close", l_close},
+    {NULL, NULL},
 };
 
 void listener_register(lua_State *L, Worker *worker)

@@ -3,10 +3,13 @@
 -- What a case does is its kind, a table of functions:
 --   ready(case)          whether the operation would not block now
 --   take(source, sends)  performs it: what select returns after the key
---   park(case)           links it into its source
+--   park(case)           links it into its source; or, where that cannot be, does not and returns
+--                        an errno name, which select returns after the key: nil, code
 --   unpark(case)         takes it out
 --   results(value)       what select returns for the value that fired it; a kind without it
 --                        is performed by take() when its task runs
+--   claim(case)          (instead of take, where being ready is no promise) tries to perform it: a
+--                        value for results(); or nil, and the case is to wait on
 -- A source ends a case's wait by case:fire(value), having taken it out. One that cannot tell for
 -- whom an event is calls case:poke(), and the case looks again.
 

@@ -11,7 +11,7 @@ local boundary = require('lagoon.boundary')
 
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local running = coroutine.running
-local error, type = error, type
+local error, type, tostring, setmetatable = error, type, tostring, setmetatable
 local pass_outward, PARK, explain = sched.pass_outward, sched.PARK, boundary.explain
 local CO = require('lagoon.slots').CO
 
@@ -20,6 +20,10 @@ local MAX_DEPTH = 150
 local depth = 0
 local depth_of -- the task that `depth` counts for
 
+-- Coroutines that are in the middle of a wait, or are a task's own: the scheduler alone resumes
+-- those. To the task that waits in them.
+local waiting = setmetatable({}, { __mode = 'k' })
+
 local function pass(mine, co, ok, ...)
   depth = mine - 1
   if not ok then
@@ -27,12 +31,17 @@ local function pass(mine, co, ok, ...)
   elseif ... ~= PARK then
     return true, ...
   end
+  waiting[co] = sched.task
   local could = pass_outward() or boundary.refuse()
+  waiting[co] = nil
   depth, depth_of = mine, sched.task
   return pass(mine, co, resume(co, could))
 end
 
 local function guarded_resume(co, ...)
+  if waiting[co] then
+    return false, 'cannot resume a coroutine that waits in ' .. tostring(waiting[co])
+  end
   if depth_of ~= sched.task then
     depth, depth_of = 0, sched.task
   end
@@ -68,6 +77,15 @@ local function install()
     return function(...)
       return unwrap(guarded_resume(co, ...))
     end
+  end
+
+  function target.running()
+    local co = running()
+    local task = sched.task
+    if task and co == task[CO] then
+      waiting[co] = task -- a script that has it could resume it
+    end
+    return co
   end
 
   function target.yield(...)

@@ -69,10 +69,18 @@ end
 function Case:poke()
   local kind = self.kind
   kind.unpark(self)
-  if kind.ready(self) then
+  if kind.claim then
+    local value = kind.claim(self)
+    if value then
+      return self:fire(value)
+    end
+  elseif kind.ready(self) then
+    return self:fire()
+  end
+  local err = kind.park(self)
+  if err then
+    self.selector.failure = err
     self:fire()
-  else
-    kind.park(self)
   end
 end
 
@@ -96,28 +104,59 @@ function Selector:reason()
   return format('select of %d', self.count)
 end
 
--- The case to perform now: one of those that are ready, all with the same chance.
-local function choose(selector)
-  local cases, ready, chosen = selector.cases, 0, nil
+-- One of the cases that are ready, all with the same chance; nil if none is.
+local function pick(selector)
+  local cases, ready, picked = selector.cases, 0, nil
   for i = 1, selector.count do
     local case = cases[i]
-    if case.kind.ready(case) then
+    if not case.has_failed and case.kind.ready(case) then
       ready = ready + 1
       if ready == 1 or random(ready) == 0 then
-        chosen = case
+        picked = case
       end
     end
   end
-  return chosen
+  return picked
 end
 
--- Parks until a case has fired; nil after the time-out.
+-- The case to perform now; one that had to be claimed has fired then. Those whose claim fails are
+-- left out.
+local function choose(selector)
+  local case = pick(selector)
+  if not case or not case.kind.claim then
+    return case
+  end
+  local value
+  repeat
+    local claim = case.kind.claim
+    if not claim then
+      break
+    end
+    value = claim(case)
+    case.has_failed = not value
+    case = value and case or pick(selector)
+  until value or not case
+  for i = 1, selector.count do
+    selector.cases[i].has_failed = false
+  end
+  return case, value
+end
+
+-- Parks until a case has fired, or cannot be waited for: then selector.failure says why. nil after
+-- the time-out.
 local function wait_parked(selector)
   local cases = selector.cases
   selector.task, selector.fired, selector.expired = sched.self(), false, false
   for i = 1, selector.count do
     local case = cases[i]
-    case.kind.park(case)
+    local err = case.kind.park(case)
+    if err then
+      for j = 1, i - 1 do
+        cases[j].kind.unpark(cases[j])
+      end
+      selector.task, selector.failure = false, err
+      return case
+    end
   end
   local seconds = selector.seconds
   if seconds then
@@ -140,10 +179,25 @@ local function outcome(key, handler, ...)
   return key, ...
 end
 
+-- Of a case that has fired, or failed.
+local function conclude(selector, done, case)
+  local key, handler, results = case.key, case.handler, case.kind.results
+  local value, failure = selector.value, selector.failure
+  selector.value, selector.failure = false, false
+  done(selector)
+  if failure then
+    return outcome(key, handler, nil, failure)
+  end
+  return outcome(key, handler, results(value))
+end
+
 -- `done` is called with the selector when it is not needed any more.
 local function run(selector, done)
-  local case = choose(selector)
-  if not case then
+  local case, claimed = choose(selector)
+  if claimed then
+    selector.value = claimed
+    return conclude(selector, done, case)
+  elseif not case then
     local seconds = selector.seconds
     if selector.has_default then
       done(selector)
@@ -155,12 +209,8 @@ local function run(selector, done)
       done(selector)
       return 'timeout'
     end
-    local results = case.kind.results
-    if results then
-      local key, handler, value = case.key, case.handler, selector.value
-      selector.value = false
-      done(selector)
-      return outcome(key, handler, results(value))
+    if selector.failure or case.kind.results then
+      return conclude(selector, done, case)
     end
   end
   local key, handler, kind = case.key, case.handler, case.kind
@@ -182,6 +232,7 @@ local function new_selector()
     fired = false, -- the case that has
     value = false, -- what it fired with
     expired = false,
+    failure = false, -- why a case could not be waited for
   }, Selector)
 end
 
@@ -195,6 +246,8 @@ local function new_case(selector)
     sends = false,
     handler = false,
     token = false, -- of kinds that wait for the poller
+    pause = false, -- of kinds that try again after a while
+    has_failed = false, -- to claim, in this round
   }, Case)
 end
 

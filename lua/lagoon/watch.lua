@@ -26,6 +26,8 @@ local function conn_kind(method)
   function kind.park(case)
     if type(case.token) == 'number' then
       poll.watch(case.token, case)
+    elseif type(case.token) == 'string' then
+      return case.token -- the poller cannot watch it
     else
       case.token:push(case)
     end
@@ -59,7 +61,7 @@ local function fd_kind(events)
   function kind.park(case)
     local box, token = host.watch_fd(case.source, events)
     if not box then
-      misuse.raise("descriptor %d cannot be waited for: %s", case.source, token)
+      return token
     end
     case.watch, case.token = box, token
     poll.watch(token, case)

@@ -46,7 +46,11 @@ function Race:begin_next()
   while self.next <= #self.ips do
     local ip = self.ips[self.next]
     self.next = self.next + 1
-    local conn, err = host.connect(ip, self.port, self.local_ip, self.local_port)
+    local from = self.local_ip
+    if from == '' then -- any address, of the family that is dialed
+      from = is_ip(ip) == 4 and '0.0.0.0' or '::'
+    end
+    local conn, err = host.connect(ip, self.port, from, self.local_port)
     if conn then
       self.conns[self.next] = conn
       self.cases[self.next] = cases.operation(watch.WRITE, conn)
@@ -118,6 +122,9 @@ local function dial_ip(network, text, opts, deadline)
   local local_ip, local_port
   if opts.local_addr then
     local_ip, local_port = address.split(opts.local_addr)
+    if local_ip ~= '' and not host.is_ip(local_ip) then
+      misuse.raise("option 'local_addr' must be IP:port, got '%s'", opts.local_addr)
+    end
   end
   if name == '' then
     name = network == 'tcp6' and '::1' or '127.0.0.1'

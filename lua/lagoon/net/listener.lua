@@ -58,17 +58,6 @@ local function log_trouble(listener, err)
   last_shed = figures.shed
 end
 
--- What a select has accepted for a case that then lost: { conn, err }, by listener.
-local accepted = setmetatable({}, { __mode = 'k' })
-
-local function take_accepted(listener)
-  local result = accepted[listener]
-  if result then
-    accepted[listener] = nil
-    return result[1], result[2]
-  end
-end
-
 local function check(listener)
   if getmetatable(listener) ~= host.listener_meta then
     misuse.raise('listener expected, got %s', type(listener))
@@ -91,12 +80,6 @@ end
 ---@return string? err "closed"
 function Listener:accept()
   check(self)
-  local kept, kept_err = take_accepted(self)
-  if kept then
-    return kept
-  elseif kept_err then
-    return nil, kept_err
-  end
   local pause, tries, had_turn = FIRST_PAUSE, 0, false
   while true do
     local conn, err, token = try_accept(self)
@@ -112,6 +95,9 @@ function Listener:accept()
     elseif PASSING[err] then
       tries = tries + 1
       if tries % 16 == 0 then
+        if had_turn then
+          poll.release(self:token())
+        end
         sched.yield()
       end
       ok = true
@@ -145,10 +131,6 @@ function Listener:close()
   check(self)
   local token = self:host_close()
   if token then
-    local conn = take_accepted(self)
-    if conn then
-      conn:close()
-    end
     poll.close(token)
   end
   return true
@@ -158,53 +140,64 @@ host.listener_meta.__tostring = function(listener)
   return 'listener ' .. tostring(listener:addr())
 end
 
--- As a select case: accept. What ready() has accepted is kept for take(). When accepting is in
--- lasting trouble, the case looks again after a pause.
+-- As a select case: accept. Nothing is accepted but for a case that has won. In lasting trouble
+-- the case waits for a while, or for the listener to be closed, and tries again.
 local ACCEPT = {}
 
-local Retry = {}
-Retry.__index = Retry
-function Retry:expire()
+local Pause = {}
+Pause.__index = Pause
+
+function Pause:expire()
   self.case:poke()
 end
 
 function ACCEPT.ready(case)
-  local listener = case.source
-  case.token, case.retry = false, nil
-  if accepted[listener] then
-    return true
-  end
-  local conn, err, token = try_accept(listener)
-  if token then
-    case.token = token
-    return false
-  elseif LASTING[err] or PASSING[err] then
-    log_trouble(listener, err)
-    local none = false
-    case.retry = setmetatable({ none, none, none, none, none, none, none, case = case }, Retry)
-    return false
-  end
-  accepted[listener] = { conn, err }
-  return true
+  case.pause = false
+  local ready, token = case.source:watch()
+  case.token = token
+  return ready
 end
 
-function ACCEPT.take(listener)
-  return listener:accept()
+function ACCEPT.claim(case)
+  local listener = case.source
+  local conn, err, token = try_accept(listener)
+  if LASTING[err] then
+    log_trouble(listener, err)
+    local none = false
+    case.pause = setmetatable({ none, none, none, none, none, none, none, case = case }, Pause)
+    case.token = listener:token()
+  elseif token or PASSING[err] then
+    ACCEPT.ready(case) -- for park()
+  else
+    return { conn = conn, err = err }
+  end
+end
+
+function ACCEPT.results(value)
+  if value.conn then
+    return value.conn
+  end
+  return nil, value.err
 end
 
 function ACCEPT.park(case)
-  if case.token then
-    poll.watch(case.token, case)
-  else
-    heap.arm(case.retry, host.now() + FIRST_PAUSE * 20)
+  if type(case.token) == 'string' then
+    return case.token -- the poller cannot watch it
+  end
+  poll.watch(case.token, case)
+  if case.pause then
+    heap.arm(case.pause, host.now() + LONGEST_PAUSE)
   end
 end
 
 function ACCEPT.unpark(case)
-  if case.token then
-    poll.unwatch(case.token, case)
-  elseif case.retry[WHEN] then
-    heap.disarm(case.retry)
+  poll.unwatch(case.token, case)
+  local pause = case.pause
+  if pause then
+    case.pause = false
+    if pause[WHEN] then
+      heap.disarm(pause)
+    end
   end
 end
 
