@@ -55,35 +55,12 @@ static void conn_close(Conn *c)
 
 static Conn **check_box(lua_State *L, int arg)
 {
-    // luaL_checkudata() would look the metatable up by name at every call.
-    if (lua_getmetatable(L, arg) != 0) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(1)) != 0;
-        lua_pop(L, 1);
-        if (same) {
-            return lua_touserdata(L, arg);
-        }
-    }
-    misuse(L, "conn expected, got %s", type_name(L, arg));
-    return NULL;
+    return check_userdata(L, arg, lua_upvalueindex(1), "conn");
 }
 
 Conn *check_conn(lua_State *L, int arg)
 {
     return *check_box(L, arg);
-}
-
-int push_error(lua_State *L, int err)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, uv_err_name(err));
-    return 2;
-}
-
-int push_closed(lua_State *L)
-{
-    lua_pushnil(L);
-    lua_pushliteral(L, "closed");
-    return 2;
 }
 
 // close() -> the two tokens, for their waiters to be told; nothing if it is closed.
@@ -143,37 +120,16 @@ static int l_close_write(lua_State *L)
     return 1;
 }
 
-// is_conn(x): whether x is a conn of ours, open or closed.
-static int l_is_conn(lua_State *L)
-{
-    bool same = lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1) != 0 &&
-                lua_rawequal(L, -1, lua_upvalueindex(1)) != 0;
-    lua_pushboolean(L, same);
-    return 1;
-}
-
 static Inbox *find_inbox(lua_State *L)
 {
     // The inbox functions have the metatable one upvalue later than the conn functions.
-    if (lua_getmetatable(L, 1) != 0) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2)) != 0;
-        lua_pop(L, 1);
-        if (same) {
-            Conn *c = *(Conn **)lua_touserdata(L, 1);
-            return c == NULL ? NULL : &c->inbox;
-        }
-    }
-    misuse(L, "conn expected, got %s", type_name(L, 1));
-    return NULL;
+    Conn *c = *(Conn **)check_userdata(L, 1, lua_upvalueindex(2), "conn");
+    return c == NULL ? NULL : &c->inbox;
 }
 
 static const luaL_Reg methods[] = {
-    {"host_close", l_close},
-    {"tokens", l_tokens},
-    {"host_close_write", l_close_write},
-    {"is_closed", l_is_closed},
-    {"is_conn", l_is_conn},
-    {NULL, NULL},
+    {"host_close", l_close},    {"tokens", l_tokens}, {"host_close_write", l_close_write},
+    {"is_closed", l_is_closed}, {NULL, NULL},
 };
 
 void conn_register(lua_State *L)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "inbox.h"
+#include "result.h"
 #include "socket.h"
 
 #include <stdbool.h>
@@ -53,11 +54,6 @@ int conn_open(Conn **box, Worker *worker, int fd);
 // The conn at `arg`, NULL if closed; misuse if it is something else. Upvalue 1 is the
 // metatable.
 Conn *check_conn(lua_State *L, int arg);
-
-// Pushes nil and the name of an error ("ECONNRESET") and returns 2. err is -errno.
-int push_error(lua_State *L, int err);
-// The same for "closed".
-int push_closed(lua_State *L);
 
 // Registers the conn type: host.conn is its method table, host.conn_meta its metatable.
 void conn_register(lua_State *L);

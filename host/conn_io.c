@@ -46,13 +46,6 @@ int conn_push_not_now(lua_State *L, Conn *c, uint32_t token, double deadline,
     return 4;
 }
 
-void conn_report_flag(Batch *batch, uint32_t token, bool value)
-{
-    lua_pushboolean(batch->L, value);
-    lua_pushnil(batch->L);
-    batch_add(batch, token);
-}
-
 void conn_report(Ready *ready, Batch *batch)
 {
     Conn *c = (Conn *)socket_of(ready);

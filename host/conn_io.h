@@ -19,9 +19,6 @@ int conn_push_would_block(lua_State *L, Conn *c, uint32_t token, double deadline
 int conn_push_not_now(lua_State *L, Conn *c, uint32_t token, double deadline,
                       const char *why);
 
-// Adds token, value to the batch: true for who is parked, false for who selects.
-void conn_report_flag(Batch *batch, uint32_t token, bool value);
-
 // Receives for the parked reader; tells the parked writer to go on.
 void conn_report_read(Conn *c, Batch *batch);
 void conn_report_write(Conn *c, Batch *batch);

@@ -78,7 +78,7 @@ void conn_report_read(Conn *c, Batch *batch)
         socket_disarm(&c->socket, UV_READABLE);
     } else {
         c->read.watched = false;
-        conn_report_flag(batch, c->socket.token, false);
+        batch_add_flag(batch, c->socket.token, false);
     }
 }
 

@@ -19,11 +19,11 @@ void conn_report_write(Conn *c, Batch *batch)
     uint32_t token = c->socket.token + 1;
     if (c->write.want != WANT_NOTHING) {
         c->write.want = WANT_NOTHING;
-        conn_report_flag(batch, token, true);
+        batch_add_flag(batch, token, true);
     }
     if (c->write.watched) {
         c->write.watched = false;
-        conn_report_flag(batch, token, false);
+        batch_add_flag(batch, token, false);
     }
     socket_disarm(&c->socket, UV_WRITABLE);
 }

@@ -39,13 +39,7 @@ typedef struct Listener {
 
 static Listener **check_box(lua_State *L)
 {
-    Listener **box = lua_touserdata(L, 1);
-    if (box == NULL || lua_getmetatable(L, 1) == 0 ||
-        !lua_rawequal(L, -1, lua_upvalueindex(1))) {
-        misuse(L, "listener expected, got %s", type_name(L, 1));
-    }
-    lua_pop(L, 1);
-    return box;
+    return check_userdata(L, 1, lua_upvalueindex(1), "listener");
 }
 
 static void report(Ready *ready, Batch *batch)
@@ -57,9 +51,7 @@ static void report(Ready *ready, Batch *batch)
         return;
     }
     l->wanted = l->watched = false;
-    lua_pushboolean(batch->L, true);
-    lua_pushnil(batch->L);
-    batch_add(batch, l->socket.token);
+    batch_add_flag(batch, l->socket.token, true);
 }
 
 // Removes the socket file if it is still ours: another server may have put its own there.

@@ -11,24 +11,45 @@
 #include <stdarg.h>
 #include <string.h>
 
-void push_blame(lua_State *L)
+bool find_caller(lua_State *L, int level, lua_Debug *ar)
 {
-    lua_Debug ar;
-    for (int level = 0; lua_getstack(L, level, &ar) != 0; level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 &&
-            strncmp(ar.source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) != 0) {
-            lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-            return;
+    for (; lua_getstack(L, level, ar) != 0; level++) {
+        lua_getinfo(L, "Sl", ar);
+        if (ar->currentline > 0 &&
+            strncmp(ar->source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) != 0) {
+            return true;
         }
     }
-    lua_pushliteral(L, "");
+    return false;
+}
+
+void push_blame(lua_State *L, lua_State *of)
+{
+    lua_Debug ar;
+    if (find_caller(of, 0, &ar)) {
+        lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    } else {
+        lua_pushliteral(L, "");
+    }
+}
+
+void *check_userdata(lua_State *L, int arg, int metatable, const char *what)
+{
+    if (lua_getmetatable(L, arg) != 0) {
+        bool same = lua_rawequal(L, -1, metatable) != 0;
+        lua_pop(L, 1);
+        if (same) {
+            return lua_touserdata(L, arg);
+        }
+    }
+    misuse(L, "%s expected, got %s", what, type_name(L, arg));
+    return NULL;
 }
 
 int misuse(lua_State *L, const char *format, ...)
 {
     va_list args;
-    push_blame(L);
+    push_blame(L, L);
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
@@ -55,9 +76,11 @@ lua_Integer check_integer(lua_State *L, int arg, const char *what, lua_Integer m
     return (lua_Integer)n;
 }
 
+// blame(coroutine?) -> "file:line: ", of the running stack or of a coroutine's.
 static int l_blame(lua_State *L)
 {
-    push_blame(L);
+    lua_State *of = lua_tothread(L, 1);
+    push_blame(L, of == NULL ? L : of);
     return 1;
 }
 

@@ -2,12 +2,22 @@
 #pragma once
 
 #include <lua.h>
+#include <stdbool.h>
 
 // Chunk names of the built-in library begin so; errors are never blamed on them.
 #define LIBRARY_CHUNK "@[lagoon]/"
 
-// Pushes "file:line: " of the innermost Lua function that is not the library's, or "".
-void push_blame(lua_State *L);
+// The innermost Lua function of a stack, from that level outward, that is not the
+// library's: fills source, short_src and currentline of `ar`; false if there is none.
+bool find_caller(lua_State *L, int level, lua_Debug *ar);
+
+// Pushes on L "file:line: " of the innermost such function on the stack of `of`, or "".
+void push_blame(lua_State *L, lua_State *of);
+
+// The block of a userdata at `arg` that has the metatable at index `metatable`; misuse,
+// naming `what` was expected, if it is anything else. luaL_checkudata() would look the
+// metatable up by name at every call.
+void *check_userdata(lua_State *L, int arg, int metatable, const char *what);
 
 // Raises "file:line: " and the formatted message (as lua_pushfstring). Does not return;
 // the int is for `return misuse(...)`.

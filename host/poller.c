@@ -129,6 +129,7 @@ int poller_wait(Poller *p, lua_State *L, double seconds, int table)
             break;
         }
     }
+    p->events += (uint64_t)batch.count / 3;
     return batch.count;
 }
 
@@ -139,4 +140,11 @@ void batch_add(Batch *batch, uint32_t token)
     lua_pushinteger(batch->L, (lua_Integer)token);
     lua_rawseti(batch->L, batch->table, batch->count + 1);
     batch->count += 3;
+}
+
+void batch_add_flag(Batch *batch, uint32_t token, bool value)
+{
+    lua_pushboolean(batch->L, value);
+    lua_pushnil(batch->L);
+    batch_add(batch, token);
 }

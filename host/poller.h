@@ -71,3 +71,6 @@ int poller_wait(Poller *p, lua_State *L, double seconds, int table);
 
 // Adds a report to the batch: the two values on top of the stack, which it pops.
 void batch_add(Batch *batch, uint32_t token);
+
+// Adds token, value, nil: true for who is parked, false for those who watch.
+void batch_add_flag(Batch *batch, uint32_t token, bool value);

@@ -7,6 +7,7 @@
 // frees it.
 
 #include "resolve.h"
+#include "result.h"
 
 #include <arpa/inet.h>
 #include <lauxlib.h>
@@ -75,8 +76,7 @@ static void report(Ready *ready, Batch *batch)
 
     lua_State *L = batch->L;
     if (status != 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, uv_err_name(status));
+        push_error(L, status);
     } else {
         lua_createtable(L, n, 0);
         for (int i = 0; i < n; i++) {
@@ -98,9 +98,7 @@ static int l_resolve(lua_State *L)
     uint32_t token = l == NULL ? 0 : poller_take_tokens(&worker->poller);
     if (token == 0) {
         free(l);
-        lua_pushnil(L);
-        lua_pushliteral(L, "ENOMEM");
-        return 2;
+        return push_error(L, UV_ENOMEM);
     }
     l->worker = worker;
     l->token = token;
@@ -112,9 +110,7 @@ static int l_resolve(lua_State *L)
                              &hints);
     if (err != 0) {
         lookup_free(l);
-        lua_pushnil(L);
-        lua_pushstring(L, uv_err_name(err));
-        return 2;
+        return push_error(L, err);
     }
     lua_pushinteger(L, (lua_Integer)token);
     lua_pushlightuserdata(L, l);

@@ -38,23 +38,17 @@ static int l_poll(lua_State *L)
 static int l_site(lua_State *L)
 {
     lua_Debug ar;
-    int level = (int)lua_tointeger(L, 1);
-    for (; lua_getstack(L, level, &ar) != 0; level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0 ||
-            strncmp(ar.source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) == 0) {
-            continue;
-        }
-        if (lua_toboolean(L, 2)) {
-            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-            lua_pushstring(L, ar.source);
-        } else {
-            lua_pushlightuserdata(L, (void *)ar.source);
-            lua_pushinteger(L, ar.currentline);
-        }
-        return 2;
+    if (!find_caller(L, (int)lua_tointeger(L, 1), &ar)) {
+        return 0;
     }
-    return 0;
+    if (lua_toboolean(L, 2)) {
+        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+        lua_pushstring(L, ar.source);
+    } else {
+        lua_pushlightuserdata(L, (void *)ar.source);
+        lua_pushinteger(L, ar.currentline);
+    }
+    return 2;
 }
 
 // Descriptors open in this process, by /proc/self/fd; -1 where there is no such thing.

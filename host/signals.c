@@ -4,6 +4,7 @@
 
 #include "signals.h"
 #include "misuse.h"
+#include "result.h"
 
 #include <lauxlib.h>
 #include <signal.h>
@@ -48,9 +49,7 @@ static void on_signal(uv_signal_t *handle, int number)
 static void report(Ready *ready, Batch *batch)
 {
     Signal *s = (Signal *)((char *)ready - offsetof(Signal, ready));
-    lua_pushboolean(batch->L, false); // watchers, not one reader
-    lua_pushnil(batch->L);
-    batch_add(batch, s->token);
+    batch_add_flag(batch, s->token, false);
 }
 
 static void on_close(uv_handle_t *handle)
@@ -83,9 +82,7 @@ static int l_watch_signal(lua_State *L)
     uint32_t token = s == NULL ? 0 : poller_take_tokens(&worker->poller);
     if (token == 0) {
         free(s);
-        lua_pushnil(L);
-        lua_pushliteral(L, "ENOMEM");
-        return 2;
+        return push_error(L, UV_ENOMEM);
     }
     s->worker = worker;
     s->token = token;
@@ -97,9 +94,7 @@ static int l_watch_signal(lua_State *L)
     if (err != 0) {
         signal_close(s);
         *box = NULL;
-        lua_pushnil(L);
-        lua_pushstring(L, uv_err_name(err));
-        return 2;
+        return push_error(L, err);
     }
     lua_pushinteger(L, (lua_Integer)token);
     return 2;

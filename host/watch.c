@@ -4,7 +4,7 @@
 // may be in it already, or be closed at any moment.
 
 #include "watch.h"
-#include "misuse.h"
+#include "result.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -21,16 +21,7 @@ static void report(Ready *ready, Batch *batch)
     Socket *s = socket_of(ready);
     s->events = 0;
     socket_disarm(s, UV_READABLE | UV_WRITABLE);
-    lua_pushboolean(batch->L, false); // watchers, not one reader
-    lua_pushnil(batch->L);
-    batch_add(batch, s->token);
-}
-
-static int push_failure(lua_State *L, int err)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, uv_err_name(err));
-    return 2;
+    batch_add_flag(batch, s->token, false);
 }
 
 static bool wants_to_write(lua_State *L, int arg)
@@ -51,13 +42,13 @@ static int l_watch_fd(lua_State *L)
 
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0) {
-        return push_failure(L, -errno);
+        return push_error(L, -errno);
     }
     Socket *s = calloc(1, sizeof(*s));
     if (s == NULL || socket_init(s, worker, copy, report) != 0) {
         free(s);
         close(copy);
-        return push_failure(L, UV_ENOMEM);
+        return push_error(L, UV_ENOMEM);
     }
     *box = s;
     // libuv makes what it watches non-blocking, and the duplicate shares that with the
@@ -70,7 +61,7 @@ static int l_watch_fd(lua_State *L)
     if (err != 0) {
         socket_close(s);
         *box = NULL;
-        return push_failure(L, err);
+        return push_error(L, err);
     }
     lua_pushinteger(L, (lua_Integer)s->token);
     return 2;
@@ -97,7 +88,7 @@ static int l_fd_ready(lua_State *L)
         n = poll(&p, 1, 0);
     } while (n < 0 && errno == EINTR);
     if (n < 0 || (p.revents & POLLNVAL) != 0) {
-        return push_failure(L, n < 0 ? -errno : UV_EBADF);
+        return push_error(L, n < 0 ? -errno : UV_EBADF);
     }
     lua_pushboolean(L, n > 0);
     return 1;

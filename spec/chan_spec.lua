@@ -1,23 +1,8 @@
 local lagoon = require('lagoon')
-local misuse = require('spec.support').misuse
+local support = require('spec.support')
 
-local function pack(...)
-  return { n = select('#', ...), ... }
-end
-
--- Spawns f(...) and lets it run until it parks or ends.
-local function start(f, ...)
-  local task = lagoon.spawn(f, ...)
-  lagoon.yield()
-  return task
-end
-
--- What the task returned.
-local function results(task)
-  local list = pack(task:wait())
-  assert(list[1], list[2])
-  return { n = list.n - 1, unpack(list, 2, list.n) }
-end
+local misuse = support.misuse
+local pack, start, results = support.pack, support.start, support.results
 
 describe('an unbuffered channel', function()
   local ch

@@ -1,15 +1,7 @@
 local lagoon = require('lagoon')
 local support = require('spec.support')
 
-local function pack(...)
-  return { n = select('#', ...), ... }
-end
-
-local function start(f, ...)
-  local task = lagoon.spawn(f, ...)
-  lagoon.yield()
-  return task
-end
+local pack, start = support.pack, support.start
 
 -- A generator of what comes on a channel.
 local function generate(ch)

@@ -1,24 +1,10 @@
 local lagoon = require('lagoon')
-local misuse = require('spec.support').misuse
+local support = require('spec.support')
+
+local misuse = support.misuse
+local pack, start, results = support.pack, support.start, support.results
 
 local select_, recv, send = lagoon.select, lagoon.recv, lagoon.send
-
-local function pack(...)
-  return { n = select('#', ...), ... }
-end
-
-local function start(f, ...)
-  local task = lagoon.spawn(f, ...)
-  lagoon.yield()
-  return task
-end
-
--- What the task returned.
-local function results(task)
-  local list = pack(task:wait())
-  assert(list[1], list[2])
-  return { n = list.n - 1, unpack(list, 2, list.n) }
-end
 
 -- A channel that holds the values.
 local function holding(...)

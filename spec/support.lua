@@ -1,5 +1,7 @@
 --- support.lua: what several specs need: running the lagoon command, and misuse.
 
+local lagoon = require('lagoon')
+
 local M = {}
 
 -- The interpreter that runs the specs, whether by `lagoon test` or `busted --lua=lagoon`.
@@ -9,6 +11,25 @@ local function quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 M.quote = quote
+
+--- A list of the values, with their number as n.
+function M.pack(...)
+  return { n = select('#', ...), ... }
+end
+
+--- A task that has run until its first wait, or its end.
+function M.start(f, ...)
+  local task = lagoon.spawn(f, ...)
+  lagoon.yield()
+  return task
+end
+
+--- What the task returned, packed; what it raised is raised here.
+function M.results(task)
+  local list = M.pack(task:wait())
+  assert(list[1], list[2])
+  return { n = list.n - 1, unpack(list, 2, list.n) }
+end
 
 --- Runs a shell command line: what it wrote, to standard error too, and its exit status.
 ---@param command string

@@ -1,10 +1,8 @@
 local lagoon = require('lagoon')
 local support = require('spec.support')
-local misuse = support.misuse
 
-local function pack(...)
-  return { n = select('#', ...), ... }
-end
+local pack = support.pack
+local misuse = support.misuse
 
 describe('a task', function()
   it('starts after its parent has gone on', function()

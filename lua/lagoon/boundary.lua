@@ -13,7 +13,7 @@ local sched = require('lagoon.sched')
 
 local getinfo, pcall, xpcall, error = debug.getinfo, pcall, xpcall, error
 local pairs, ipairs, type, load = pairs, ipairs, type, load
-local format, find = string.format, string.find
+local format = string.format
 
 local M = {}
 
@@ -90,20 +90,10 @@ end
 
 -- Of the stack of a coroutine that died of it.
 local function describe_dead(co)
-  local function frame(level)
+  local name = culprit(function(level)
     return getinfo(co, level, 'Sf')
-  end
-  local blame = ''
-  for level = 0, 100 do
-    local info = getinfo(co, level, 'Sl')
-    if not info then
-      break
-    elseif info.currentline > 0 and not find(info.source, '^@%[lagoon%]') then
-      blame = format('%s:%d: ', info.short_src, info.currentline)
-      break
-    end
-  end
-  return message(culprit(frame), blame)
+  end)
+  return message(name, host.blame(co))
 end
 
 -- What the innermost wait is told, when it is a coroutine further out that cannot yield.

@@ -14,10 +14,10 @@ local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
 local queue = require('lagoon.queue')
 
-local VALUE, CO = slots.VALUE, slots.CO
+local VALUE = slots.VALUE
 local setmetatable, getmetatable, type = setmetatable, getmetatable, type
 local format = string.format
-local park, wake, self_task = sched.park, sched.wake, sched.self
+local park, hand, self_task = sched.park, sched.hand, sched.self
 local push, pop, remove = queue.push, queue.pop, queue.remove
 
 local MAX_CAPACITY = 2 ^ 30
@@ -65,15 +65,6 @@ end
 local function check(ch)
   if type(ch) ~= 'table' or getmetatable(ch) ~= Chan then
     misuse.raise('channel expected, got %s (call its methods with a colon)', type(ch))
-  end
-end
-
--- Ends a waiter's wait, which is out of its queue.
-local function hand(waiter, value)
-  if waiter[CO] then
-    wake(waiter, value)
-  else
-    waiter:fire(value)
   end
 end
 

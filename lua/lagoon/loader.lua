@@ -69,10 +69,8 @@ end
 local function finish_loading(name)
   local waiters = loading[name].queue
   loading[name] = nil
-  local task = waiters:pop()
-  while task do
-    sched.wake(task, true)
-    task = waiters:pop()
+  while waiters:first() do
+    sched.wake(waiters:pop(), true)
   end
 end
 

@@ -8,7 +8,6 @@
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local sched = require('lagoon.sched')
-
 local slots = require('lagoon.slots')
 local new_queue = require('lagoon.queue').new
 
@@ -104,10 +103,10 @@ function M.release(token)
   end
 end
 
---- Gives a parked task another deadline, or none. What its operation's own time-out leaves it
+-- Gives a parked task another deadline, or none. What its operation's own time-out leaves it
 -- stays: it is what the task is armed for if that is sooner than the old deadline. `limit` is
 -- taken for it where the old deadline hides it.
-function M.rearm_task(task, old, new, limit)
+local function rearm(task, old, new, limit)
   local when = task[WHEN]
   if when and (not old or when < old) then
     limit = when
@@ -122,16 +121,22 @@ function M.rearm_task(task, old, new, limit)
   end
 end
 
---- The same for every task that waits for the token, or for its turn at it.
+--- The same for every task of a queue.
+function M.rearm_queue(queue, old, new, limit)
+  local task = queue:first()
+  while task do
+    rearm(task, old, new, limit)
+    task = task[NEXT]
+  end
+end
+
+--- The same for who waits for the token, and for a turn at it.
 function M.rearm(token, old, new, limit)
   if waiters[token] then
-    M.rearm_task(waiters[token], old, new, limit)
+    rearm(waiters[token], old, new, limit)
   end
-  local queue = queues[token]
-  local task = queue and queue:first()
-  while task do
-    M.rearm_task(task, old, new, limit)
-    task = task[NEXT]
+  if queues[token] then
+    M.rearm_queue(queues[token], old, new, limit)
   end
 end
 
@@ -155,23 +160,12 @@ function M.unwatch(token, case)
   end
 end
 
---- Something may have happened for those who watch the token. Cases are taken out one by one, and
--- put back by poke() if it was not for them.
+--- Something may have happened for those who watch the token.
 local function notify(token)
-  local queue = watchers[token]
-  if not queue then
-    return
-  end
-  for _ = 1, queue:length() do
-    local case = queue:pop()
-    if not case then
-      break -- one that fired took its selector's other cases with it
-    end
-    queue:push(case) -- where unwatch() expects it
-    case:poke()
+  if watchers[token] then
+    watchers[token]:poke()
   end
 end
-
 M.notify = notify
 
 --- The handle of the tokens is closed: everybody who waits there is told.
@@ -184,10 +178,8 @@ function M.close(token)
   local queue = queues[token]
   if queue then
     queues[token] = nil
-    local queued = queue:pop()
-    while queued do
-      wake(queued, true) -- and finds out by trying
-      queued = queue:pop()
+    while queue:first() do
+      wake(queue:pop(), true) -- and finds out by trying
     end
   end
   notify(token)
@@ -211,9 +203,7 @@ function M.dispatch(seconds)
         M.pending = M.pending - 1
         wake_pair(task, a, b)
       end
-      if watchers[token] then
-        notify(token)
-      end
+      notify(token)
     end
   end
 end

@@ -93,6 +93,19 @@ function Queue:pop()
   return self[FIRST] and pop(self, FIRST, LAST)
 end
 
+--- Lets every case in it look again. They are taken out one by one; poke() takes out and puts back
+-- what was not for it, and one that fires takes its selector's other cases with it.
+function Queue:poke()
+  for _ = 1, self:length() do
+    local case = self:pop()
+    if not case then
+      return
+    end
+    self:push(case) -- where poke() expects it
+    case:poke()
+  end
+end
+
 function Queue:unpark(waiter)
   remove(self, FIRST, LAST, waiter)
 end

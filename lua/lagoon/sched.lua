@@ -73,13 +73,18 @@ local function wake(task, value)
   if task[WHEN] then
     heap.disarm(task)
   end
-  ring[tail] = task
-  tail = band(tail + 1, mask)
-  if tail == head then
-    grow_ring()
-  end
+  enqueue(task)
 end
 M.wake = wake
+
+--- Ends the wait of a waiter that is out of its source's books: a task's, or a select case's.
+function M.hand(waiter, value)
+  if waiter[CO] then
+    wake(waiter, value)
+  else
+    waiter:fire(value)
+  end
+end
 
 --- The same with two values, for who takes the second by M.second().
 function M.wake_pair(task, a, b)
@@ -303,11 +308,7 @@ function M.start(task, f, args)
     task[CO] = create(body)
   end
   task[VALUE], task[NEXT] = f, args
-  ring[tail] = task
-  tail = band(tail + 1, mask)
-  if tail == head then
-    grow_ring()
-  end
+  enqueue(task)
 end
 
 local on_failure -- called as on_failure(task, err, co) in the scheduler

@@ -119,27 +119,26 @@ local function pick(selector)
   return picked
 end
 
--- The case to perform now; one that had to be claimed has fired then. Those whose claim fails are
--- left out.
+-- The case to perform now. One of a kind that claims has fired with selector.value; those whose
+-- claim fails are left out.
 local function choose(selector)
   local case = pick(selector)
-  if not case or not case.kind.claim then
-    return case
-  end
-  local value
-  repeat
-    local claim = case.kind.claim
-    if not claim then
+  local any_failed = false
+  while case and case.kind.claim do
+    local value = case.kind.claim(case)
+    if value then
+      selector.value = value
       break
     end
-    value = claim(case)
-    case.has_failed = not value
-    case = value and case or pick(selector)
-  until value or not case
-  for i = 1, selector.count do
-    selector.cases[i].has_failed = false
+    case.has_failed, any_failed = true, true
+    case = pick(selector)
   end
-  return case, value
+  if any_failed then
+    for i = 1, selector.count do
+      selector.cases[i].has_failed = false
+    end
+  end
+  return case
 end
 
 -- Parks until a case has fired, or cannot be waited for: then selector.failure says why. nil after
@@ -193,9 +192,8 @@ end
 
 -- `done` is called with the selector when it is not needed any more.
 local function run(selector, done)
-  local case, claimed = choose(selector)
-  if claimed then
-    selector.value = claimed
+  local case = choose(selector)
+  if case and case.kind.claim then
     return conclude(selector, done, case)
   elseif not case then
     local seconds = selector.seconds

@@ -15,7 +15,7 @@ local VALUE, EXTRA, OWNED = slots.VALUE, slots.EXTRA, slots.OWNED
 local select, unpack, type, tostring, rawget = select, unpack, type, tostring, rawget
 local setmetatable, getmetatable, pcall = setmetatable, getmetatable, pcall
 local format, gsub, traceback = string.format, string.gsub, debug.traceback
-local start, wake, site = sched.start, sched.wake, host.site
+local start, hand, site = sched.start, sched.hand, host.site
 
 local M = {}
 
@@ -149,16 +149,8 @@ local function conclude(task, how, value)
     owned:close()
   end
   local joiners = task[EXTRA]
-  if joiners then
-    local waiter = joiners:pop()
-    while waiter do
-      if waiter[CO] then
-        wake(waiter, true)
-      else
-        waiter:fire(true)
-      end
-      waiter = joiners:pop()
-    end
+  while joiners and joiners:first() do
+    hand(joiners:pop(), true)
   end
 end
 
@@ -184,9 +176,8 @@ local function to_text(err)
 end
 M.to_text = to_text
 
-local function log_failure(task, err, trace)
+local function log_failure(task, trace)
   host.log(format('lagoon: %s failed: %s\nspawned at %s', M.describe(task), trace, task[SITE]))
-  return err
 end
 
 M.failures = 0 -- uncaught errors so far
@@ -196,7 +187,7 @@ local function report(task, err, trace)
   M.failures = M.failures + 1
   local f = handler
   if not f then
-    return log_failure(task, err, trace)
+    return log_failure(task, trace)
   end
   -- Its own task, since it may wait; at once, so that nothing comes between error and report.
   local reporter = new('lagoon.on_error')
@@ -230,7 +221,7 @@ local function on_failure(task, err, co)
   if task == M.main then
     M.on_main_failure(err, trace)
   elseif extra and extra.reports then
-    log_failure(task, err, trace) -- the handler itself: it must not be asked again
+    log_failure(task, trace) -- the handler itself: it must not be asked again
   elseif not is_expected then
     report(task, err, trace)
   end

@@ -1,6 +1,7 @@
 --- wiring.lua: connected conns of every kind, and what the specs of the network do with tasks.
 
 local lagoon = require('lagoon')
+local support = require('spec.support')
 local net = lagoon.net
 
 local M = {}
@@ -92,12 +93,7 @@ function M.shrink(...)
   end
 end
 
---- A task that has run until its first wait.
-function M.start(f, ...)
-  local task = lagoon.spawn(f, ...)
-  lagoon.yield()
-  return task
-end
+M.start = support.start
 
 local function check(ok, ...)
   if not ok then

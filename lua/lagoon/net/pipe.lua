@@ -54,33 +54,19 @@ end
 
 -- Wakes everybody in a queue, to look again.
 local function wake_all(queue)
-  local waiter = queue:pop()
-  while waiter do
-    wake(waiter, true)
-    waiter = queue:pop()
-  end
-end
-
--- Case by case, since one that fires takes others with it.
-local function poke_all(queue)
-  for _ = 1, queue:length() do
-    local case = queue:pop()
-    if not case then
-      return
-    end
-    queue:push(case)
-    case:poke()
+  while queue:first() do
+    wake(queue:pop(), true)
   end
 end
 
 function Pipe:room_made()
   wake_all(self.writers)
-  poke_all(self.write_watchers)
+  self.write_watchers:poke()
 end
 
 function Pipe:data_arrived()
   wake_all(self.filling)
-  poke_all(self.read_watchers)
+  self.read_watchers:poke()
 end
 
 -- Parks on a queue until it is woken, or a deadline.
@@ -268,10 +254,8 @@ end
 
 -- The waiters of a closed end get nil, "closed".
 local function close_all(queue)
-  local waiter = queue:pop()
-  while waiter do
-    wake_pair(waiter, nil, 'closed')
-    waiter = queue:pop()
+  while queue:first() do
+    wake_pair(queue:pop(), nil, 'closed')
   end
 end
 
@@ -284,8 +268,8 @@ function Pipe:close()
   for _, queue in ipairs({ self.filling, self.readers, self.writers, self.write_turns }) do
     close_all(queue)
   end
-  poke_all(self.read_watchers)
-  poke_all(self.write_watchers)
+  self.read_watchers:poke()
+  self.write_watchers:poke()
   if self.peer.inbox then
     end_reading(self.peer)
     self.peer:room_made() -- whose writers find that there is nobody

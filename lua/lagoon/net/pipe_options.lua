@@ -5,7 +5,7 @@ local host = require('lagoon.host')
 local poll = require('lagoon.poll')
 local misuse = require('lagoon.misuse')
 
-local NEXT = require('lagoon.slots').NEXT
+local rearm_queue = poll.rearm_queue
 local type, min, now = type, math.min, host.now
 
 local Pipe = {}
@@ -29,15 +29,6 @@ function Pipe:timeout_end()
   return self.timeout and now() + self.timeout or nil
 end
 
-local function rearm(queue, old, new, limit)
-  local task = queue:first()
-  while task do
-    local after = task[NEXT]
-    poll.rearm_task(task, old, new, limit)
-    task = after
-  end
-end
-
 local function check_deadline(self, t)
   if t ~= nil then
     misuse.check_seconds(t, 'deadline')
@@ -52,8 +43,8 @@ function Pipe:set_read_deadline(t)
   end
   local old, limit = self.read_deadline, self:timeout_end()
   self.read_deadline = t
-  rearm(self.filling, old, t, limit)
-  rearm(self.readers, old, t, limit)
+  rearm_queue(self.filling, old, t, limit)
+  rearm_queue(self.readers, old, t, limit)
   return true
 end
 
@@ -64,8 +55,8 @@ function Pipe:set_write_deadline(t)
   end
   local old, limit = self.write_deadline, self:timeout_end()
   self.write_deadline = t
-  rearm(self.writers, old, t, limit)
-  rearm(self.write_turns, old, t, limit)
+  rearm_queue(self.writers, old, t, limit)
+  rearm_queue(self.write_turns, old, t, limit)
   return true
 end
 
