@@ -31,26 +31,6 @@ static int l_poll(lua_State *L)
     return 1;
 }
 
-// site(level) -> key, line: the innermost line that is not the library's, from that level
-// of the stack outward, cheaply: `key` is the address of its chunk's name. site(level,
-// true) -> "file:line" and the whole name as well, which keeps the address from being
-// used again as long as it is kept.
-static int l_site(lua_State *L)
-{
-    lua_Debug ar;
-    if (!find_caller(L, (int)lua_tointeger(L, 1), &ar)) {
-        return 0;
-    }
-    if (lua_toboolean(L, 2)) {
-        lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-        lua_pushstring(L, ar.source);
-    } else {
-        lua_pushlightuserdata(L, (void *)ar.source);
-        lua_pushinteger(L, ar.currentline);
-    }
-    return 2;
-}
-
 // Descriptors open in this process, by /proc/self/fd; -1 where there is no such thing.
 static int count_fds(void)
 {
@@ -128,8 +108,11 @@ static int l_is_terminal(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"now", l_now},         {"poll", l_poll}, {"site", l_site},
-    {"figures", l_figures}, {"log", l_log},   {"is_terminal", l_is_terminal},
+    {"now", l_now},
+    {"poll", l_poll},
+    {"figures", l_figures},
+    {"log", l_log},
+    {"is_terminal", l_is_terminal},
     {NULL, NULL},
 };
 

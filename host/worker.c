@@ -10,6 +10,7 @@
 #include "resolve.h"
 #include "runtime.h"
 #include "signals.h"
+#include "site.h"
 #include "watch.h"
 
 #include <fcntl.h>
@@ -25,6 +26,7 @@ static void push_host(lua_State *L, Worker *worker)
 {
     lua_newtable(L);
     misuse_register(L);
+    site_register(L);
     library_register(L);
     runtime_register(L, worker);
     address_register(L);

@@ -112,11 +112,7 @@ end
 
 --- The error to go on with, when a coroutine of the task has died of `err`.
 function M.explain(task, err, co)
-  local running = sched.task
-  sched.task = task
-  local failed = sched.recover()
-  sched.task = running
-  return failed and describe_dead(co) or err
+  return sched.recover(task) and describe_dead(co) or err
 end
 
 -- The message handler of pcall: runs where the error is raised.

@@ -71,6 +71,9 @@ function SEND.results(value)
   return true
 end
 
+--- The kinds whose sources are channels.
+M.RECV, M.SEND = RECV, SEND
+
 -- What recv(), send(), readable() and writable() return: a kind, a source, and a handler.
 local Operation = {}
 Operation.__index = Operation
@@ -124,7 +127,9 @@ end
 -- What the script wrote under the key, as kind, source, sends, handler. Misuse if it is nothing
 -- that can be selected on.
 function M.understand(key, value)
-  if type(value) == 'table' and getmetatable(value) == Operation then
+  if chan.is(value) then
+    return RECV, value, false, false
+  elseif type(value) == 'table' and getmetatable(value) == Operation then
     return value.kind, value.source, value.sends, value.handler
   end
   local kind = kind_of(value)

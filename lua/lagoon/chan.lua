@@ -27,12 +27,13 @@ local COUNT = 1 -- values in the buffer
 local CAPACITY = 2
 local OLDEST = 3 -- index of the oldest value in the buffer
 local BUFFER = 4 -- false if the capacity is 0
-local IS_CLOSED = 5
+local STATE = 5 -- OPEN, or CLOSED
 local RECEIVER, LAST_RECEIVER = 6, 7 -- the queue of who is parked in recv
 local SENDER, LAST_SENDER = 8, 9 -- and in send
 
--- In a waiter's VALUE: that it receives. And what a waiter gets when the channel is closed.
-local RECEIVING, CLOSED = {}, {}
+-- In a waiter's VALUE: that it receives. The states of a channel; the first also tells a channel
+-- from anything else, for less than its metatable does, and a waiter gets the other.
+local RECEIVING, OPEN, CLOSED = {}, {}, {}
 
 ---@class lagoon.Chan
 local Chan = {}
@@ -53,13 +54,14 @@ function M.new(capacity)
     misuse.check_integer(capacity, 0, MAX_CAPACITY, 'capacity')
   end
   return setmetatable(
-    { 0, capacity, 1, capacity > 0 and {}, false, false, false, false, false },
+    { 0, capacity, 1, capacity > 0 and {}, OPEN, false, false, false, false },
     Chan
   )
 end
 
 function M.is(value)
-  return type(value) == 'table' and getmetatable(value) == Chan
+  local state = type(value) == 'table' and value[STATE]
+  return state == OPEN or state == CLOSED
 end
 
 local function check(ch)
@@ -98,14 +100,12 @@ end
 ---@return true? sent
 ---@return string? err "closed"
 function Chan:send(v)
-  if getmetatable(self) ~= Chan then
+  if type(self) ~= 'table' or self[STATE] ~= OPEN then
     check(self)
-  end
-  if self[RECEIVER] then
+    return nil, 'closed'
+  elseif self[RECEIVER] then
     hand(pop(self, RECEIVER, LAST_RECEIVER), v)
     return true
-  elseif self[IS_CLOSED] then
-    return nil, 'closed'
   elseif self[COUNT] < self[CAPACITY] then
     put(self, v)
     return true
@@ -119,23 +119,29 @@ function Chan:send(v)
   return true
 end
 
+-- Of a channel that is closed, or what is none.
+local function recv_closed(ch)
+  check(ch)
+  if ch[COUNT] > 0 then
+    return take(ch), true
+  end
+  return nil, false
+end
+
 --- Receives a value; parks while there is none.
 ---@async
 ---@return any v
 ---@return boolean ok false once the channel is closed and drained
 function Chan:recv()
-  if getmetatable(self) ~= Chan then
-    check(self)
-  end
-  if self[COUNT] > 0 then
+  if type(self) ~= 'table' or self[STATE] ~= OPEN then
+    return recv_closed(self)
+  elseif self[COUNT] > 0 then
     return take(self), true
   elseif self[SENDER] then
     local sender = pop(self, SENDER, LAST_SENDER)
     local v = sender[VALUE]
     hand(sender, true)
     return v, true
-  elseif self[IS_CLOSED] then
-    return nil, false
   end
   local task = self_task()
   task[VALUE] = RECEIVING
@@ -165,11 +171,11 @@ end
 -- For select: whether an operation would not wait, and its case's place in the queue.
 
 function M.can_recv(ch)
-  return ch[COUNT] > 0 or ch[SENDER] or ch[IS_CLOSED]
+  return ch[COUNT] > 0 or ch[SENDER] or ch[STATE] == CLOSED
 end
 
 function M.can_send(ch)
-  return ch[RECEIVER] or ch[COUNT] < ch[CAPACITY] or ch[IS_CLOSED]
+  return ch[RECEIVER] or ch[COUNT] < ch[CAPACITY] or ch[STATE] == CLOSED
 end
 
 function M.park_recv(ch, case)
@@ -211,7 +217,7 @@ function Chan:try_recv()
   if self[COUNT] > 0 or self[SENDER] then
     return self:recv()
   end
-  return nil, false, self[IS_CLOSED] and 'closed' or 'empty'
+  return nil, false, self[STATE] == CLOSED and 'closed' or 'empty'
 end
 
 --- Closes the channel: receivers drain what is buffered, then see that it is closed; parked
@@ -219,10 +225,10 @@ end
 ---@return boolean closed false if it was closed already
 function Chan:close()
   check(self)
-  if self[IS_CLOSED] then
+  if self[STATE] == CLOSED then
     return false
   end
-  self[IS_CLOSED] = true
+  self[STATE] = CLOSED
   while self[RECEIVER] do
     hand(pop(self, RECEIVER, LAST_RECEIVER), CLOSED)
   end
@@ -257,7 +263,7 @@ function Chan:iter()
 end
 
 function Chan:__tostring()
-  local closed = self[IS_CLOSED] and ', closed' or ''
+  local closed = self[STATE] == CLOSED and ', closed' or ''
   return format('channel (%d of %d%s)', self[COUNT], self[CAPACITY], closed)
 end
 

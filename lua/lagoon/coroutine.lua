@@ -27,14 +27,14 @@ local waiting = setmetatable({}, { __mode = 'k' })
 local function pass(mine, co, ok, ...)
   depth = mine - 1
   if not ok then
-    return false, explain(sched.task, (...), co)
+    return false, explain(sched.current(), (...), co)
   elseif ... ~= PARK then
     return true, ...
   end
-  waiting[co] = sched.task
+  waiting[co] = sched.current()
   local could = pass_outward() or boundary.refuse()
   waiting[co] = nil
-  depth, depth_of = mine, sched.task
+  depth, depth_of = mine, sched.current()
   return pass(mine, co, resume(co, could))
 end
 
@@ -42,8 +42,8 @@ local function guarded_resume(co, ...)
   if waiting[co] then
     return false, 'cannot resume a coroutine that waits in ' .. tostring(waiting[co])
   end
-  if depth_of ~= sched.task then
-    depth, depth_of = 0, sched.task
+  if depth_of ~= sched.current() then
+    depth, depth_of = 0, sched.current()
   end
   local mine = depth + 1
   if mine > MAX_DEPTH then
@@ -81,7 +81,7 @@ local function install()
 
   function target.running()
     local co = running()
-    local task = sched.task
+    local task = sched.current()
     if task and co == task[CO] then
       waiting[co] = task -- a script that has it could resume it
     end
@@ -89,7 +89,7 @@ local function install()
   end
 
   function target.yield(...)
-    local task = sched.task
+    local task = sched.current()
     if task and running() == task[CO] then
       misuse.raise('attempt to yield from outside a coroutine (a task gives way by lagoon.yield())')
     end

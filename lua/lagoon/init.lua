@@ -10,6 +10,7 @@ local timer = require('lagoon.timer')
 local watch = require('lagoon.watch')
 local canceled = require('lagoon.canceled')
 local misuse = require('lagoon.misuse')
+local sleep = require('lagoon.sleep').sleep
 require('lagoon.join')
 
 local internal_require = require
@@ -43,13 +44,13 @@ function M.sleep(seconds)
   if type(seconds) ~= 'number' or seconds ~= seconds then
     misuse.check_seconds(seconds, 'seconds')
   end
-  return sched.sleep(seconds)
+  return sleep(seconds)
 end
 
 --- The running task.
 ---@return lagoon.Task
 function M.current()
-  return sched.task
+  return sched.current()
 end
 
 local SUBMODULES = { net = true, runtime = true, signal = true }

@@ -44,7 +44,7 @@ local function is_loop(name)
     local entry = loading[name]
     if not entry then
       return false
-    elseif entry.task == sched.task then
+    elseif entry.task == sched.current() then
       return true
     end
     name = waiting[entry.task]
@@ -75,7 +75,7 @@ local function finish_loading(name)
 end
 
 local function load_module(name)
-  loading[name] = { task = sched.task, queue = queue.new("module '" .. name .. "' to load") }
+  loading[name] = { task = sched.current(), queue = queue.new("module '" .. name .. "' to load") }
   local found, loader, extra = pcall(find_loader, name)
   if not found then
     finish_loading(name)

@@ -25,7 +25,7 @@ local M = {}
 ---@return table<string, number>
 function M.stats()
   local figures = host.figures()
-  local ready, running = sched.ready(), sched.task and 1 or 0
+  local ready, running = sched.ready(), sched.current() and 1 or 0
   figures.tasks = task.count
   figures.ready, figures.running = ready, running
   figures.parked = task.count - ready - running
@@ -60,7 +60,7 @@ end
 
 -- The script's part of a task's stack.
 local function stack_of(t)
-  if t == sched.task or not t[CO] then
+  if t == sched.current() or not t[CO] then
     return ''
   end
   local trace = traceback(t[CO])

@@ -11,7 +11,6 @@
 -- Ending a wait is up to the source: take the task out of its own books, then wake(task, value),
 -- and park() returns the value. A new kind of source needs no change here.
 
-local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 
@@ -20,12 +19,17 @@ local EXTRA, OWNED = slots.EXTRA, slots.OWNED
 
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local error, select, unpack, pcall = error, select, unpack, pcall
-local band, format = bit.band, string.format
-local now = host.now
+local band = bit.band
 
-local M = {
-  task = false, -- the task that runs; false in the scheduler itself
-}
+local M = {}
+
+local running = false -- the task that runs; false in the scheduler itself
+
+--- The running task; false in the scheduler itself.
+---@return lagoon.Task|false
+function M.current()
+  return running
+end
 
 -- What a task's coroutine yields: lagoon.coroutine passes it outward through the user's own
 -- coroutines. The answer is true.
@@ -94,7 +98,7 @@ end
 
 --- The second value of the wait that the running task comes from; nil if there was none.
 function M.second()
-  local task = M.task
+  local task = running
   local b = task[NEXT]
   task[NEXT] = false
   return b or nil
@@ -115,10 +119,12 @@ function M.cancel(task)
   end
 end
 
---- If the running task's last wait failed to yield, its source and its timer forget it.
+--- If the last wait of the running task, or of another, failed to yield, its source and its timer
+-- forget it.
+---@param task? lagoon.Task
 ---@return boolean did_fail
-local function recover()
-  local task = M.task
+local function recover(task)
+  task = task or running
   local source = task and task[ON]
   if not source then
     return false
@@ -134,7 +140,7 @@ M.recover = recover
 
 --- The running task, which is about to wait: what every source enters into its books.
 function M.self()
-  local task = M.task
+  local task = running
   if not task then
     error('cannot wait here: no task is running', 0)
   elseif task[ON] then
@@ -149,7 +155,7 @@ local self = M.self
 ---@async
 ---@return any value what wake() was given
 function M.park(source)
-  local task = M.task
+  local task = running
   local extra = task[EXTRA]
   task[ON] = source
   if extra and extra.cancel then
@@ -166,7 +172,6 @@ function M.park(source)
   end
   return value
 end
-local park = M.park
 
 --- Yields from inside a user's coroutine to what resumed it, on behalf of a park() further
 -- in: for lagoon.coroutine alone. False if that cannot be.
@@ -180,15 +185,7 @@ end
 -- lagoon.boundary.
 M.fail_to_yield = nil
 
--- Sources without books of their own: a timer, or the run queue, ends the wait.
 local function nothing() end
-local SLEEP = { unpark = nothing }
-function SLEEP.reason(_, task)
-  if not task[WHEN] then
-    return 'select {}'
-  end
-  return format('sleep, %.3fs left', task[WHEN] - now())
-end
 
 -- The source of a task that is in the run queue by its own will.
 local YIELD = { reason = nothing }
@@ -230,47 +227,51 @@ function M.yield()
   check_canceled(task)
 end
 
---- Parks for some seconds. 0 and less is as yield().
----@async
-function M.sleep(seconds)
-  if seconds <= 0 then
-    return M.yield()
-  end
-  heap.arm(self(), now() + seconds)
-  park(SLEEP)
-end
-
---- Parks for ever, or until the task is canceled.
----@async
-function M.sleep_forever()
-  self()
-  park(SLEEP)
-end
-
 -- Coroutines that have finished one task and wait for the next.
 local POOL_MAX = 1024
 local pool, pooled = {}, 0
+local spare -- the coroutine of the task that has ended last
 
 local on_end -- called as on_end(task, n, ...) in the task itself when its function has returned
 
 local function finish(...)
   local task = M.self()
-  local co = task[CO]
+  spare = task[CO]
   on_end(task, select('#', ...), ...)
-  if pooled < POOL_MAX then
-    pooled = pooled + 1
-    pool[pooled] = co
+end
+
+local left = 0 -- tasks that may still run in this turn
+
+-- If the next task in the queue has not begun, the running coroutine is its own now.
+local function begin_next()
+  local task = ring[head]
+  if task and not task[CO] and left > 0 then
+    left = left - 1
+    ring[head] = false
+    head = band(head + 1, mask)
+    task[CO] = spare
+    running = task
     return true
   end
+  return false
+end
+
+local function keep()
+  if pooled < POOL_MAX then
+    pooled = pooled + 1
+    pool[pooled] = spare
+    return true
+  end
+  return false
 end
 
 -- The function of the running task, and its arguments: once, when it begins.
 local function take_function()
-  return M.task[VALUE]
+  return running[VALUE]
 end
 
 local function take_arguments()
-  local task = M.task
+  local task = running
   local args = task[NEXT]
   task[VALUE], task[NEXT] = false, false
   if args then
@@ -285,28 +286,34 @@ end
 -- wants 20 for itself, and doubles them when they do not do. What is saved here is what an
 -- idle conn costs. For the same reason a task that owns a conn gives no results.
 local function body()
-  if M.task[OWNED] then
-    take_function()(take_arguments())
-    if not finish() then
-      return
+  repeat
+    if running[OWNED] then
+      take_function()(take_arguments())
+      finish()
+    else
+      finish(take_function()(take_arguments()))
     end
-  elseif not finish(take_function()(take_arguments())) then
-    return
+  until not begin_next()
+  if keep() then
+    yield(PARK)
+    return body()
   end
-  yield(PARK)
-  return body()
 end
 
---- Gives a task a coroutine, and queues it to call f with the arguments, or with what it owns.
+local function new_coroutine()
+  if pooled == 0 then
+    return create(body)
+  end
+  local co = pool[pooled]
+  pool[pooled] = false
+  pooled = pooled - 1
+  return co
+end
+
+--- Queues a task to call f with the arguments, or with what it owns. It gets its coroutine when it
+-- begins.
 ---@param args table|false with a field n
 function M.start(task, f, args)
-  if pooled > 0 then
-    task[CO] = pool[pooled]
-    pool[pooled] = false
-    pooled = pooled - 1
-  else
-    task[CO] = create(body)
-  end
   task[VALUE], task[NEXT] = f, args
   enqueue(task)
 end
@@ -320,12 +327,17 @@ end
 
 -- Runs a task until it parks or ends.
 local function step(task)
-  M.task = task
+  running = task
   local co = task[CO]
+  if not co then
+    co = new_coroutine()
+    task[CO] = co
+  end
   local ok, err = resume(co, true)
   if not ok then
-    M.task = false
-    on_failure(task, err, co)
+    local failed = running -- which may be a later one, begun in the same coroutine
+    running = false
+    on_failure(failed, err, co)
   end
 end
 
@@ -334,7 +346,7 @@ function M.run_now(task)
   tail = band(tail - 1, mask)
   ring[tail] = false
   step(task)
-  M.task = false
+  running = false
 end
 
 local stopped = false
@@ -355,14 +367,15 @@ end
 ---@return boolean more whether others are ready now
 ---@return boolean stopped
 function M.run_ready(most)
-  while head ~= tail and most > 0 do
+  left = most
+  while head ~= tail and left > 0 do
     local task = ring[head]
     ring[head] = false
     head = band(head + 1, mask)
+    left = left - 1
     step(task)
-    most = most - 1
   end
-  M.task = false
+  running = false
   return head ~= tail, stopped
 end
 

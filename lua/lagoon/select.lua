@@ -1,298 +1,61 @@
---- select.lua: waiting for whichever of several things comes first.
---
--- A selector holds cases. To wait, it asks each case whether it is ready; of those that are it
--- performs one, chosen uniformly. If none is, it links all of them into their sources and
--- parks. The first to fire takes the others out at once, so that nothing is left behind and
--- no source ever meets a case that has lost.
---
--- What a case does is its kind: see cases.lua.
+--- select.lua: select{...} and selector{...}, as scripts see them: see selector.lua.
 
-local host = require('lagoon.host')
-local heap = require('lagoon.heap')
-local slots = require('lagoon.slots')
-local sched = require('lagoon.sched')
+local chan = require('lagoon.chan')
+local cases_of = require('lagoon.cases')
 local misuse = require('lagoon.misuse')
-local understand = require('lagoon.cases').understand
+local selectors = require('lagoon.selector')
+local sleep_forever = require('lagoon.sleep').forever
 
-local VALUE, WHEN = slots.VALUE, slots.WHEN
+local understand, RECV, SEND = cases_of.understand, cases_of.RECV, cases_of.SEND
+local can_recv, can_send = chan.can_recv, chan.can_send
+local new, clear, compile, set = selectors.new, selectors.clear, selectors.compile, selectors.set
+local run, outcome, random = selectors.run, selectors.outcome, selectors.random
+local check_timeout = selectors.check_timeout
 local pairs, type, next = pairs, type, next
-local setmetatable, getmetatable, rawequal = setmetatable, getmetatable, rawequal
-local bxor, lshift, rshift, tobit = bit.bxor, bit.lshift, bit.rshift, bit.tobit
-local format = string.format
-local park, wake = sched.park, sched.wake
+local setmetatable, getmetatable = setmetatable, getmetatable
 
 local M = {}
-
--- xorshift32: math.random belongs to the script, which may seed it.
-local seed = tobit(host.now() * 1e9) + 1
-local function random(n)
-  local x = seed
-  x = bxor(x, lshift(x, 13))
-  x = bxor(x, rshift(x, 17))
-  x = bxor(x, lshift(x, 5))
-  seed = x
-  return rshift(x, 1) % n
-end
-
-local Case = {}
-Case.__index = Case
-
-local Selector = {}
-Selector.__index = Selector
-
-local function unlink_all(selector, except)
-  local cases = selector.cases
-  for i = 1, selector.count do
-    local case = cases[i]
-    if not rawequal(case, except) then
-      case.kind.unpark(case)
-    end
-  end
-end
-
---- The case's source has an outcome for it and has taken it out.
-function Case:fire(value)
-  local selector = self.selector
-  unlink_all(selector, self)
-  self[VALUE] = false
-  selector.fired, selector.value = self, value
-  -- When its time-out came first, in this same turn, the task is queued already: data wins.
-  if not selector.expired then
-    if selector[WHEN] then
-      heap.disarm(selector) -- or it would wake the task from its next wait
-    end
-    wake(selector.task, true)
-  end
-end
-
---- An event that may be for the case: if so it fires, otherwise it waits on.
-function Case:poke()
-  local kind = self.kind
-  kind.unpark(self)
-  if kind.claim then
-    local value = kind.claim(self)
-    if value then
-      return self:fire(value)
-    end
-  elseif kind.ready(self) then
-    return self:fire()
-  end
-  local err = kind.park(self)
-  if err then
-    self.selector.failure = err
-    self:fire()
-  end
-end
-
--- The time-out: the cases stay where they are until the task runs.
-function Selector:expire()
-  self.expired = true
-  wake(self.task, true)
-end
-
-function Selector:unpark()
-  if not self.expired then
-    unlink_all(self)
-  end
-  if self[WHEN] then
-    heap.disarm(self)
-  end
-  self.task = false
-end
-
-function Selector:reason()
-  return format('select of %d', self.count)
-end
-
--- One of the cases that are ready, all with the same chance; nil if none is.
-local function pick(selector)
-  local cases, ready, picked = selector.cases, 0, nil
-  for i = 1, selector.count do
-    local case = cases[i]
-    if not case.has_failed and case.kind.ready(case) then
-      ready = ready + 1
-      if ready == 1 or random(ready) == 0 then
-        picked = case
-      end
-    end
-  end
-  return picked
-end
-
--- The case to perform now. One of a kind that claims has fired with selector.value; those whose
--- claim fails are left out.
-local function choose(selector)
-  local case = pick(selector)
-  local any_failed = false
-  while case and case.kind.claim do
-    local value = case.kind.claim(case)
-    if value then
-      selector.value = value
-      break
-    end
-    case.has_failed, any_failed = true, true
-    case = pick(selector)
-  end
-  if any_failed then
-    for i = 1, selector.count do
-      selector.cases[i].has_failed = false
-    end
-  end
-  return case
-end
-
--- Parks until a case has fired, or cannot be waited for: then selector.failure says why. nil after
--- the time-out.
-local function wait_parked(selector)
-  local cases = selector.cases
-  selector.task, selector.fired, selector.expired = sched.self(), false, false
-  for i = 1, selector.count do
-    local case = cases[i]
-    local err = case.kind.park(case)
-    if err then
-      for j = 1, i - 1 do
-        cases[j].kind.unpark(cases[j])
-      end
-      selector.task, selector.failure = false, err
-      return case
-    end
-  end
-  local seconds = selector.seconds
-  if seconds then
-    heap.arm(selector, host.now() + seconds)
-  end
-  park(selector)
-  local fired = selector.fired
-  if not fired then
-    unlink_all(selector)
-  end
-  selector.task = false
-  return fired
-end
-
--- What select returns for a case: the key, and the results, or the handler's.
-local function outcome(key, handler, ...)
-  if handler then
-    return key, handler(...)
-  end
-  return key, ...
-end
-
--- Of a case that has fired, or failed.
-local function conclude(selector, done, case)
-  local key, handler, results = case.key, case.handler, case.kind.results
-  local value, failure = selector.value, selector.failure
-  selector.value, selector.failure = false, false
-  done(selector)
-  if failure then
-    return outcome(key, handler, nil, failure)
-  end
-  return outcome(key, handler, results(value))
-end
-
--- `done` is called with the selector when it is not needed any more.
-local function run(selector, done)
-  local case = choose(selector)
-  if case and case.kind.claim then
-    return conclude(selector, done, case)
-  elseif not case then
-    local seconds = selector.seconds
-    if selector.has_default then
-      done(selector)
-      return 'default'
-    elseif not seconds or seconds > 0 then
-      case = wait_parked(selector)
-    end
-    if not case then
-      done(selector)
-      return 'timeout'
-    end
-    if selector.failure or case.kind.results then
-      return conclude(selector, done, case)
-    end
-  end
-  local key, handler, kind = case.key, case.handler, case.kind
-  local source, sends = case.source, case.sends
-  done(selector)
-  return outcome(key, handler, kind.take(source, sends))
-end
-
--- Both are made with all their fields: a table that gets them one by one is rebuilt for each.
-
-local function new_selector()
-  return setmetatable({
-    false, false, false, false, false, false, false, -- the slots up to CO
-    cases = {},
-    count = 0, -- cases in use
-    seconds = false, -- of the time-out
-    has_default = false,
-    task = false, -- who waits
-    fired = false, -- the case that has
-    value = false, -- what it fired with
-    expired = false,
-    failure = false, -- why a case could not be waited for
-  }, Selector)
-end
-
-local function new_case(selector)
-  return setmetatable({
-    false, false, false, false, false, false, false, -- the slots up to CO
-    selector = selector,
-    key = false,
-    kind = false,
-    source = false,
-    sends = false,
-    handler = false,
-    token = false, -- of kinds that wait for the poller
-    pause = false, -- of kinds that try again after a while
-    has_failed = false, -- to claim, in this round
-  }, Case)
-end
-
-local function add(selector, key, kind, source, sends, handler)
-  local n = selector.count + 1
-  local case = selector.cases[n]
-  if not case then
-    case = new_case(selector)
-    selector.cases[n] = case
-  end
-  case.key, case.kind, case.source, case.sends, case.handler = key, kind, source, sends, handler
-  selector.count = n
-end
-
-local function set_timeout(selector, seconds)
-  if seconds then
-    misuse.check_seconds(seconds, "case 'timeout'")
-  end
-  selector.seconds = seconds or false
-end
-
-local function compile(selector, cases)
-  for key, value in pairs(cases) do
-    if key == 'timeout' then
-      set_timeout(selector, value)
-    elseif key == 'default' then
-      selector.has_default = value and true or false
-    elseif value then
-      add(selector, key, understand(key, value))
-    end
-  end
-end
 
 -- Selectors of select{...}, between two uses.
 local POOL_MAX = 64
 local pool, pooled = {}, 0
 
 local function recycle(selector)
-  for i = 1, selector.count do
-    local case = selector.cases[i]
-    case.source, case.sends, case.handler, case.key = false, false, false, false
-  end
-  selector.count, selector.seconds, selector.has_default = 0, false, false
+  clear(selector)
   if pooled < POOL_MAX then
     pooled = pooled + 1
     pool[pooled] = selector
   end
+end
+
+-- What a select of nothing but channels can perform at once, found without compiling it: the kind,
+-- channel, value, handler and key of a case that is ready, chosen as pick() does. False if none
+-- is, and whether there is a default; nil where only a selector can tell.
+local function pick_directly(cases)
+  local ready, has_default = 0, false
+  local kind, ch, sends, handler, picked = false, nil, nil, nil, nil
+  for key, value in pairs(cases) do
+    if key == 'default' then
+      has_default = value and true or false
+    elseif key ~= 'timeout' and value then
+      local a_kind, a_ch, a_value, a_handler = understand(key, value)
+      local is_ready
+      if a_kind == RECV then
+        is_ready = can_recv(a_ch)
+      elseif a_kind == SEND then
+        is_ready = can_send(a_ch)
+      else
+        return nil
+      end
+      if is_ready then
+        ready = ready + 1
+        if ready == 1 or random(ready) == 0 then
+          kind, ch, sends, handler, picked = a_kind, a_ch, a_value, a_handler, key
+        end
+      end
+    end
+  end
+  return kind, ch or has_default, sends, handler, picked
 end
 
 --- Waits until one of the cases can go on, performs it, and returns its key and results.
@@ -301,8 +64,16 @@ end
 ---@return any which, any ...
 function M.select(cases)
   misuse.check_type(cases, 'table', 'the cases of select')
-  if next(cases) == nil then
-    return sched.sleep_forever()
+  if cases.timeout ~= nil then
+    check_timeout(cases.timeout)
+  end
+  local kind, ch, sends, handler, key = pick_directly(cases)
+  if kind then
+    return outcome(key, handler, kind.take(ch, sends))
+  elseif kind == false and ch then
+    return 'default'
+  elseif next(cases) == nil then
+    return sleep_forever()
   end
   local selector
   if pooled > 0 then
@@ -310,10 +81,10 @@ function M.select(cases)
     pool[pooled] = nil
     pooled = pooled - 1
   else
-    selector = new_selector()
+    selector = new()
   end
   compile(selector, cases)
-  return run(selector, recycle)
+  return run(selector, recycle, kind == false)
 end
 
 --- A set of cases that is compiled once, for a loop: wait() makes no garbage.
@@ -325,7 +96,7 @@ Compiled.__index = Compiled
 ---@return lagoon.Selector
 function M.selector(cases)
   misuse.check_type(cases, 'table', 'the cases of a selector')
-  local selector = new_selector()
+  local selector = new()
   compile(selector, cases)
   return setmetatable({ selector = selector }, Compiled)
 end
@@ -349,34 +120,9 @@ function Compiled:wait()
   return run(check_idle(self), keep)
 end
 
-local function remove(selector, key)
-  local cases = selector.cases
-  for i = 1, selector.count do
-    if cases[i].key == key then
-      local last = selector.count
-      cases[i], cases[last] = cases[last], cases[i]
-      selector.count = last - 1
-      return
-    end
-  end
-end
-
 --- Replaces what stands under a key; nil or false switches it off.
 function Compiled:set(key, case)
-  local selector = check_idle(self)
-  if key == 'timeout' then
-    set_timeout(selector, case)
-  elseif key == 'default' then
-    selector.has_default = case and true or false
-  else
-    if case then
-      local kind, source, sends, handler = understand(key, case)
-      remove(selector, key)
-      add(selector, key, kind, source, sends, handler)
-    else
-      remove(selector, key)
-    end
-  end
+  set(check_idle(self), key, case)
 end
 
 return M

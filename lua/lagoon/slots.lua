@@ -16,7 +16,7 @@ return {
   WHEN = 4, -- item: when it is due; false if not armed
   ENTRY = 5, -- item: the time of its entry in the heap, at or before WHEN; false if none
   ON = 6, -- task: the source it is parked on; false while it is ready or runs; or how it ended
-  CO = 7, -- task: its coroutine; false once it has ended, and in anything else
+  CO = 7, -- task: its coroutine; false until it begins, once it has ended, and in anything else
   SITE = 8, -- task: "file:line" of its spawn
   ID = 9, -- task: its number, never used again
   SLOT = 10, -- task: its index in the list of live tasks

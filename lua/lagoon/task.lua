@@ -49,38 +49,17 @@ M.live = live
 M.count = 0
 M.spawned = 0
 
--- Spawn sites, by the address of the chunk's name and the line. `names` keeps the chunk names
--- alive, so that no address is used twice; both are emptied when there are too many.
-local MAX_SITES = 4096
-local sites, names, site_count = {}, {}, 0 -- luacheck: ignore 241
-
-local function name_site(key, line)
-  if site_count >= MAX_SITES then
-    sites, names, site_count = {}, {}, 0
-  end
-  local text, chunk = site(3, true)
-  local of_chunk = sites[key]
-  if not of_chunk then
-    of_chunk = {}
-    sites[key] = of_chunk
-  end
-  of_chunk[line] = text
-  names[chunk] = true
-  site_count = site_count + 1
-  return text
+-- What to call a spawn site that is the library's own: net.serve in a bare task, say.
+local function inherited_site()
+  local running = sched.current()
+  return running and running[SITE] or 'the host'
 end
 
--- The script's line that called the library function which calls this.
-local function spawn_site()
-  local key, line = site(3)
-  if not key then -- the task's function is the library's: net.serve, say
-    return sched.task and sched.task[SITE] or 'the host'
-  end
-  local of_chunk = sites[key]
-  return of_chunk and of_chunk[line] or name_site(key, line)
+--- The script's line that called the library function which calls this.
+---@return string "file:line"
+function M.spawn_site()
+  return site(3) or inherited_site()
 end
-
-M.spawn_site = spawn_site
 
 local function new(where)
   local id = M.spawned + 1
@@ -104,7 +83,7 @@ function M.spawn(f, ...)
   if type(f) ~= 'function' then
     misuse.check_function(f, 'the function to spawn')
   end
-  local task = new(spawn_site())
+  local task = new(site(2) or inherited_site())
   local n = select('#', ...)
   start(task, f, n > 0 and { n = n, ... })
   return task
@@ -320,7 +299,7 @@ end
 function Task:status()
   check_task(self)
   local on = self[ON]
-  if self == sched.task then
+  if self == sched.current() then
     return 'running'
   elseif not on or on == sched.YIELD then
     return 'ready'

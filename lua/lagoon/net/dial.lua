@@ -5,7 +5,7 @@
 -- the others are closed.
 
 local host = require('lagoon.host')
-local sched = require('lagoon.sched')
+local sleep = require('lagoon.sleep').sleep
 local misuse = require('lagoon.misuse')
 local cases = require('lagoon.cases')
 local selecting = require('lagoon.select')
@@ -146,7 +146,7 @@ local function dial_unix(path, deadline)
     elseif now() + pause > deadline then
       return nil, 'timeout'
     end
-    sched.sleep(pause)
+    sleep(pause)
     pause = min(pause * 2, 0.1)
   end
 end
