@@ -10,7 +10,7 @@ local LUA_LAYERS = {
   {
     name = 'the scheduler',
     'lagoon.slots', 'lagoon.misuse', 'lagoon.canceled', 'lagoon.queue', 'lagoon.heap',
-    'lagoon.sched', 'lagoon.loop', 'lagoon.boundary',
+    'lagoon.sched', 'lagoon.life', 'lagoon.loop', 'lagoon.boundary',
   },
   { name = 'sources that end waits', default = true },
   { name = 'structure', 'lagoon.scope', 'lagoon.sync', 'lagoon.context' },

@@ -549,7 +549,7 @@ describe('a selector', function()
         sel:wait()
       end
     end
-    rounds(200) -- warm
+    rounds(2000) -- until everything is compiled that will be
     collectgarbage()
     collectgarbage('stop')
     finally(function()

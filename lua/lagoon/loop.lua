@@ -79,7 +79,7 @@ function M.run(poll, is_over)
   turn_began = now()
   local is_busy, stopped
   repeat
-    is_busy, stopped = sched.run_ready(budget)
+    is_busy, stopped = sched.run_ready(budget, turn_began)
   until stopped or (not is_busy and is_over()) or not look_around(poll, is_busy)
 end
 

@@ -15,15 +15,16 @@ local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 
 local NEXT, VALUE, WHEN, ON, CO = slots.NEXT, slots.VALUE, slots.WHEN, slots.ON, slots.CO
-local EXTRA, OWNED = slots.EXTRA, slots.OWNED
+local EXTRA, SINCE = slots.EXTRA, slots.SINCE
 
-local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
-local error, select, unpack, pcall = error, select, unpack, pcall
+local resume, yield = coroutine.resume, coroutine.yield
+local error, pcall = error, pcall
 local band = bit.band
 
 local M = {}
 
 local running = false -- the task that runs; false in the scheduler itself
+local turn_began = 0 -- on the clock of now()
 
 --- The running task; false in the scheduler itself.
 ---@return lagoon.Task|false
@@ -150,6 +151,23 @@ function M.self()
 end
 local self = M.self
 
+-- So many waits in a row may raise a cancellation: then the task is given up, for it will not end.
+local MAX_UNWINDS = 100
+
+local on_abandon -- called as on_abandon(task) in the task itself, which is not resumed again
+
+-- A wait of a canceled task.
+local function unwind(task)
+  local extra = task[EXTRA]
+  local unwinds = (extra.unwinds or 0) + 1
+  extra.unwinds = unwinds
+  if unwinds == MAX_UNWINDS + 1 then
+    on_abandon(task)
+    pcall(yield, PARK) -- for ever, unless a C function is in the way
+  end
+  error(extra.cancel, 0)
+end
+
 --- Parks the running task on a source that knows of it already, until somebody wakes it.
 -- Raises if the task is canceled: the source has then forgotten it.
 ---@async
@@ -157,10 +175,10 @@ local self = M.self
 function M.park(source)
   local task = running
   local extra = task[EXTRA]
-  task[ON] = source
+  task[ON], task[SINCE] = source, turn_began
   if extra and extra.cancel then
     recover()
-    error(extra.cancel, 0)
+    unwind(task)
   end
   if not yield(PARK) then
     M.fail_to_yield()
@@ -168,7 +186,7 @@ function M.park(source)
   local value = task[VALUE]
   task[VALUE] = false
   if value == CANCEL then
-    error(task[EXTRA].cancel, 0)
+    unwind(task)
   end
   return value
 end
@@ -209,7 +227,7 @@ end
 local function check_canceled(task)
   local extra = task[EXTRA]
   if extra and extra.cancel then
-    error(extra.cancel, 0)
+    unwind(task)
   end
 end
 
@@ -227,88 +245,31 @@ function M.yield()
   check_canceled(task)
 end
 
--- Coroutines that have finished one task and wait for the next.
-local POOL_MAX = 1024
-local pool, pooled = {}, 0
-local spare -- the coroutine of the task that has ended last
-
-local on_end -- called as on_end(task, n, ...) in the task itself when its function has returned
-
-local function finish(...)
-  local task = M.self()
-  spare = task[CO]
-  on_end(task, select('#', ...), ...)
-end
-
 local left = 0 -- tasks that may still run in this turn
 
--- If the next task in the queue has not begun, the running coroutine is its own now.
-local function begin_next()
+--- If the next task in the queue has not begun, and may run in this turn, it is the running one now,
+-- in the coroutine that has just ended another.
+---@return boolean did
+function M.begin_next(co)
   local task = ring[head]
   if task and not task[CO] and left > 0 then
     left = left - 1
     ring[head] = false
     head = band(head + 1, mask)
-    task[CO] = spare
+    task[CO] = co
     running = task
     return true
   end
   return false
 end
 
-local function keep()
-  if pooled < POOL_MAX then
-    pooled = pooled + 1
-    pool[pooled] = spare
-    return true
-  end
-  return false
+--- A coroutine without a task waits until one begins in it. For lagoon.life.
+---@async
+function M.rest()
+  yield(PARK)
 end
 
--- The function of the running task, and its arguments: once, when it begins.
-local function take_function()
-  return running[VALUE]
-end
-
-local function take_arguments()
-  local task = running
-  local args = task[NEXT]
-  task[VALUE], task[NEXT] = false, false
-  if args then
-    return unpack(args, 1, args.n)
-  elseif task[OWNED] then
-    return task[OWNED]
-  end
-end
-
--- A coroutine's life: one task after another. It holds nothing on its stack between two, and
--- has no local variable: a coroutine begins with 40 slots of stack, of which every C function
--- wants 20 for itself, and doubles them when they do not do. What is saved here is what an
--- idle conn costs. For the same reason a task that owns a conn gives no results.
-local function body()
-  repeat
-    if running[OWNED] then
-      take_function()(take_arguments())
-      finish()
-    else
-      finish(take_function()(take_arguments()))
-    end
-  until not begin_next()
-  if keep() then
-    yield(PARK)
-    return body()
-  end
-end
-
-local function new_coroutine()
-  if pooled == 0 then
-    return create(body)
-  end
-  local co = pool[pooled]
-  pool[pooled] = false
-  pooled = pooled - 1
-  return co
-end
+local new_coroutine -- called for the coroutine of a task that begins
 
 --- Queues a task to call f with the arguments, or with what it owns. It gets its coroutine when it
 -- begins.
@@ -320,9 +281,10 @@ end
 
 local on_failure -- called as on_failure(task, err, co) in the scheduler
 
---- What the tasks' module does when a task's function returns, or raises.
-function M.set_hooks(ended, failed)
-  on_end, on_failure = ended, failed
+--- What others do: where a task's coroutine comes from; what happens when its function raises,
+-- and when it is given up.
+function M.set_hooks(coroutines, failed, abandoned)
+  new_coroutine, on_failure, on_abandon = coroutines, failed, abandoned
 end
 
 -- Runs a task until it parks or ends.
@@ -363,11 +325,11 @@ function M.abandon()
   return pcall(yield, PARK)
 end
 
---- Runs tasks that are ready, so many at most.
+--- Runs tasks that are ready, so many at most, in a turn that began at `time`.
 ---@return boolean more whether others are ready now
 ---@return boolean stopped
-function M.run_ready(most)
-  left = most
+function M.run_ready(most, time)
+  left, turn_began = most, time
   while head ~= tail and left > 0 do
     local task = ring[head]
     ring[head] = false

@@ -9,6 +9,7 @@
 --   item    anything a timer can be armed for
 
 return {
+  SINCE = 0, -- task: the turn in which its wait began; Lua allocates this place anyway
   NEXT = 1, -- waiter: the next in its queue. A task that was woken: the second value for it
   PREV = 2, -- waiter: the one before
   VALUE = 3, -- waiter: what it sends. A task that was woken: the value for it. One that has

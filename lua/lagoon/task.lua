@@ -2,6 +2,7 @@
 
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
+local life = require('lagoon.life')
 local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local canceled = require('lagoon.canceled')
@@ -69,7 +70,7 @@ local function new(where)
   -- a fifth larger.
   local none = false
   local task = setmetatable({
-    none, none, none, none, none, none, none, -- up to CO
+    [0] = none, none, none, none, none, none, none, none, -- up to CO
     where, id, count, none, none,
   }, meta)
   live[count] = task
@@ -134,7 +135,9 @@ local function conclude(task, how, value)
 end
 
 local function on_end(task, n, ...)
-  if n == 0 then
+  if ENDINGS[task[ON]] then -- it was given up, and came to an end all the same
+    return
+  elseif n == 0 then
     conclude(task, DONE, false)
   else
     conclude(task, DONE, { n = n, ... })
@@ -178,9 +181,8 @@ end
 -- Set by lagoon.cli: the task of the main chunk, and what to do when it fails.
 M.main, M.on_main_failure = nil, nil
 
--- The traceback of a dead coroutine, less our own frames at its bottom, which are always there.
-local function trace_of(co, text)
-  local trace = traceback(co, text)
+-- A traceback less our own frames at its bottom, which are always there.
+local function strip(trace)
   local n
   repeat
     trace, n = gsub(trace, '\n\t%[lagoon%]/[^\n]*$', '')
@@ -189,12 +191,15 @@ local function trace_of(co, text)
 end
 
 local function on_failure(task, err, co)
+  if ENDINGS[task[ON]] then
+    return
+  end
   err = boundary.explain(task, err, co)
   local extra = task[EXTRA]
   if extra and extra.cancel and canceled.is(err) then
     return conclude(task, CANCELED, err)
   end
-  local trace = trace_of(co, to_text(err))
+  local trace = strip(traceback(co, to_text(err)))
   local is_expected = extra and extra:first()
   conclude(task, FAILED, err)
   if task == M.main then
@@ -206,7 +211,21 @@ local function on_failure(task, err, co)
   end
 end
 
-sched.set_hooks(on_end, on_failure)
+-- A task that swallows its cancellation again and again.
+local function on_abandon(task)
+  host.log(
+    format(
+      'lagoon: %s was canceled, and goes on waiting: it is not resumed any more\n%s\nspawned at %s',
+      M.describe(task),
+      strip(traceback('', 2)),
+      task[SITE]
+    )
+  )
+  conclude(task, CANCELED, task[EXTRA].cancel)
+end
+
+life.set_on_end(on_end)
+sched.set_hooks(life.new_coroutine, on_failure, on_abandon)
 
 --- Sets what is called as f(task, err, traceback) for an error that nobody waits for, instead
 -- of logging it; nil for the log again. It runs in a task of its own and may wait.
