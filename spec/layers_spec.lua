@@ -9,11 +9,13 @@ local LUA_LAYERS = {
   { name = 'the host', 'lagoon.host', 'lagoon.globals' },
   {
     name = 'the scheduler',
-    'lagoon.slots', 'lagoon.misuse', 'lagoon.canceled', 'lagoon.queue', 'lagoon.heap',
+    'lagoon.slots', 'lagoon.misuse', 'lagoon.canceled', 'lagoon.trace', 'lagoon.queue',
+    'lagoon.heap',
     'lagoon.sched', 'lagoon.life', 'lagoon.loop', 'lagoon.boundary',
   },
   { name = 'sources that end waits', default = true },
-  { name = 'structure', 'lagoon.scope', 'lagoon.sync', 'lagoon.context' },
+  { name = 'structure', 'lagoon.scope', 'lagoon.sync', 'lagoon.context', 'lagoon.contexts',
+    'lagoon.timeout', 'lagoon.failures' },
   { name = 'net', 'lagoon.net', folder = 'lagoon.net' },
   { name = 'protocols' },
   {

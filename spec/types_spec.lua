@@ -3,7 +3,9 @@
 local lagoon = require('lagoon')
 local net = lagoon.net
 
-local MODULES = { 'lagoon', 'lagoon.net', 'lagoon.runtime', 'lagoon.signal' }
+local MODULES = {
+  'lagoon', 'lagoon.context', 'lagoon.net', 'lagoon.runtime', 'lagoon.signal',
+}
 
 local function path_of(module)
   return 'docs/types/' .. module:gsub('%.', '/') .. '.lua'
@@ -50,6 +52,10 @@ describe('a type stub', function()
     instances.Selector = lagoon.selector({ instances.Chan })
     instances.Ticker = lagoon.ticker(60)
     instances.Timer = lagoon.timer(60, function() end)
+    instances.Context = lagoon.context.background()
+    lagoon.scope(function(scope)
+      instances.Scope = scope
+    end)
   end)
 
   teardown(function()
@@ -61,7 +67,9 @@ describe('a type stub', function()
     end
   end)
 
-  local CLASSES = { 'Task', 'Chan', 'Selector', 'Ticker', 'Timer', 'Listener', 'Conn', 'Pipe' }
+  local CLASSES = {
+    'Task', 'Chan', 'Selector', 'Ticker', 'Timer', 'Scope', 'Context', 'Listener', 'Conn', 'Pipe',
+  }
   for _, class in ipairs(CLASSES) do
     it('names methods of a ' .. class, function()
       local methods = stub_methods(class == 'Pipe' and 'Conn' or class)

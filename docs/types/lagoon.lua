@@ -6,6 +6,7 @@
 -- names with the real ones.
 
 ---@class lagoon
+---@field context lagoon.context
 ---@field net lagoon.net
 ---@field runtime lagoon.runtime
 ---@field signal lagoon.signal
@@ -212,5 +213,56 @@ function Timer:stop() end
 ---@param seconds number
 ---@return boolean was_pending
 function Timer:reset(seconds) end
+
+--- Calls f(scope) in this task, and returns when it and all the scope's tasks have ended. The first
+--- error cancels the rest, and is raised from here.
+---@async
+---@param f fun(scope: lagoon.Scope): ...
+---@param opts? { timeout?: number, deadline?: number, name?: string, context?: lagoon.Context }
+---@return any ... what f returns; nil, "timeout" when the scope's deadline has cut something short;
+---                nil, "canceled", reason when scope:cancel() has ended f
+function lagoon.scope(f, opts) end
+
+--- Calls f(...), and bounds every wait in it, at any depth.
+---@async
+---@param seconds number
+---@param f fun(...): ...
+---@param ... any
+---@return any ... what f returns; nil, "timeout" if the time-out has ended it
+function lagoon.timeout(seconds, f, ...) end
+
+--- The same, with a time on the clock of now().
+---@async
+---@param t number
+---@param f fun(...): ...
+---@param ... any
+---@return any ...
+function lagoon.deadline(t, f, ...) end
+
+--- Calls f(...), whose waits no cancellation from outside ends: for clean-up that has to wait.
+---@async
+---@param seconds number that it may take
+---@param f fun(...): ...
+---@param ... any
+---@return any ... what f returns; nil, "timeout" if it took longer
+function lagoon.shield(seconds, f, ...) end
+
+---@class lagoon.Scope: lagoon.Context
+local Scope = {}
+
+--- Spawns a task of the scope.
+---@param f fun(...): ...
+---@param ... any
+---@return lagoon.Task
+function Scope:spawn(f, ...) end
+
+--- Cancels whatever waits in the scope.
+---@param reason? any
+---@return boolean canceled false if it was canceled, or had ended, already
+function Scope:cancel(reason) end
+
+--- Has g() called when the scope ends, after its tasks, whatever has happened; last in, first out.
+---@param g fun()
+function Scope:defer(g) end
 
 return lagoon

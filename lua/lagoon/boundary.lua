@@ -115,8 +115,8 @@ function M.explain(task, err, co)
   return sched.recover(task) and describe_dead(co) or err
 end
 
--- The message handler of pcall: runs where the error is raised.
-local function on_error(err)
+--- The message handler of pcall: runs where the error is raised.
+function M.on_error(err)
   if sched.recover() then
     return describe(2)
   end
@@ -125,7 +125,7 @@ end
 
 -- Of a wait in a message handler, which errors are not handled in any more.
 local function handle(handler, err)
-  local ok, result = pcall(handler, on_error(err))
+  local ok, result = pcall(handler, M.on_error(err))
   if sched.recover() and not ok then
     return message('error', host.blame())
   end
@@ -144,7 +144,7 @@ end
 -- levels of error() count as they do without us.
 function M.install()
   function globals.pcall(f, ...)
-    return xpcall(f, on_error, ...)
+    return xpcall(f, M.on_error, ...)
   end
 
   function globals.xpcall(f, handler, ...)

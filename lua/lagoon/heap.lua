@@ -2,11 +2,10 @@
 --
 -- A heap of four children a node, in two arrays: times, which are compared, and items.
 --
--- Disarming is lazy: it clears the item's WHEN, and its entry is dropped when it comes to
--- the top or when more than half of the entries are such. Arming for a later time is
--- lazy too: the entry stays where it is, and is put back when it comes to the top too
--- early. So a conn whose time-out moves with every request touches the heap once a
--- time-out, not once a request.
+-- Disarming is lazy: it clears the item's WHEN, and its entry is dropped when its time comes, or
+-- when more than half of the entries are such. Arming for a later time is lazy too: the
+-- entry stays where it is, and is put back when its time comes. So a conn whose time-out
+-- moves with every request touches the heap once a time-out, not once a request.
 --
 -- Invariant: an armed item has an entry at or before its WHEN, and ENTRY is that entry's time.
 -- An entry whose time is not its item's ENTRY is stale.
@@ -127,9 +126,18 @@ function M.disarm(item)
   sweep_if_worth_it()
 end
 
--- The first entry that will fire is brought to the top, where it fires at items[1][WHEN].
-local function settle()
-  while count > 0 do
+--- When to look again: nothing is due before, though nothing need be due then; nil if nothing is
+-- armed. The first entry may be dead, or too early: it is left alone until it comes.
+function M.next_due()
+  if armed > 0 then
+    return times[1]
+  end
+end
+
+--- Takes an item that is due, disarmed; nil if none is.
+---@param now number
+function M.pop(now)
+  while count > 0 and times[1] <= now do
     local time, item = times[1], items[1]
     local when = item[WHEN]
     if item[ENTRY] ~= time then
@@ -141,24 +149,11 @@ local function settle()
       item[ENTRY] = when
       sift_down(1, when, item)
     else
-      return when
+      item[WHEN], item[ENTRY] = false, false
+      armed = armed - 1
+      drop_first()
+      return item
     end
-  end
-end
-
---- When the next item is due; nil if none is armed.
-M.next_due = settle
-
---- Takes an item that is due, disarmed; nil if none is.
----@param now number
-function M.pop(now)
-  local when = settle()
-  if when and when <= now then
-    local item = items[1]
-    item[WHEN], item[ENTRY] = false, false
-    armed = armed - 1
-    drop_first()
-    return item
   end
 end
 

@@ -6,6 +6,7 @@ local task = require('lagoon.task')
 local chan = require('lagoon.chan')
 local cases = require('lagoon.cases')
 local selecting = require('lagoon.select')
+local timeout = require('lagoon.timeout')
 local timer = require('lagoon.timer')
 local watch = require('lagoon.watch')
 local canceled = require('lagoon.canceled')
@@ -35,6 +36,10 @@ local M = {
   ticker = timer.ticker,
   timer = timer.timer,
   canceled = canceled.any,
+  scope = require('lagoon.scope'),
+  timeout = timeout.timeout,
+  deadline = timeout.deadline,
+  shield = timeout.shield,
 }
 
 --- Parks for so many seconds; for 0 or less it is as yield().
@@ -53,7 +58,7 @@ function M.current()
   return sched.current()
 end
 
-local SUBMODULES = { net = true, runtime = true, signal = true }
+local SUBMODULES = { context = true, net = true, runtime = true, signal = true }
 
 return setmetatable(M, {
   __index = function(_, key)

@@ -6,6 +6,7 @@ local host = require('lagoon.host')
 local selecting = require('lagoon.select')
 local signal = require('lagoon.signal')
 local task = require('lagoon.task')
+local to_text = require('lagoon.trace').to_text
 local watch = require('lagoon.watch')
 require('lagoon.join')
 
@@ -58,7 +59,7 @@ end
 
 local function print_results(ok, ...)
   if not ok then
-    io.stderr:write(task.to_text((...)), '\n')
+    io.stderr:write(to_text((...)), '\n')
   elseif select('#', ...) > 0 then
     globals.print(...)
   end

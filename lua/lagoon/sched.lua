@@ -247,7 +247,7 @@ end
 
 local left = 0 -- tasks that may still run in this turn
 
---- If the next task in the queue has not begun, and may run in this turn, it is the running one now,
+--- If the next task in the queue has not begun, and may run in this turn, it runs now,
 -- in the coroutine that has just ended another.
 ---@return boolean did
 function M.begin_next(co)

@@ -8,15 +8,17 @@ local slots = require('lagoon.slots')
 local canceled = require('lagoon.canceled')
 local misuse = require('lagoon.misuse')
 local boundary = require('lagoon.boundary')
-local queue = require('lagoon.queue')
+local traces = require('lagoon.trace')
+local frames = require('lagoon.frame')
 
 local ON, CO, SITE, ID, SLOT = slots.ON, slots.CO, slots.SITE, slots.ID, slots.SLOT
 local VALUE, EXTRA, OWNED = slots.VALUE, slots.EXTRA, slots.OWNED
 
-local select, unpack, type, tostring, rawget = select, unpack, type, tostring, rawget
-local setmetatable, getmetatable, pcall = setmetatable, getmetatable, pcall
-local format, gsub, traceback = string.format, string.gsub, debug.traceback
+local select, unpack, type, rawget = select, unpack, type, rawget
+local setmetatable, getmetatable = setmetatable, getmetatable
+local format, traceback = string.format, debug.traceback
 local start, hand, site = sched.start, sched.hand, host.site
+local extra_of = frames.extra_of
 
 local M = {}
 
@@ -85,8 +87,25 @@ function M.spawn(f, ...)
     misuse.check_function(f, 'the function to spawn')
   end
   local task = new(site(2) or inherited_site())
+  local context = frames.current()
+  if context then
+    extra_of(task).context = context
+  end
   local n = select('#', ...)
   start(task, f, n > 0 and { n = n, ... })
+  return task
+end
+
+--- The same, for a scope: it is among scope.tasks, canceled with the scope, and tells it of its end
+-- by scope:task_failed() and scope:task_ended().
+function M.spawn_in(scope, f, ...)
+  local task = new(site(1) or inherited_site())
+  local extra, tasks = extra_of(task), scope.tasks
+  local index = #tasks + 1
+  tasks[index] = task
+  extra.scope, extra.index, extra.context = scope, index, scope
+  extra.base, extra.cancel = scope.cause, scope.cause
+  start(task, f, { n = select('#', ...), ... })
   return task
 end
 
@@ -104,16 +123,6 @@ function M.spawn_owning(f, owned, where)
   return task
 end
 
--- What few tasks have: it is the queue of those who wait for its end, with more fields.
-local function extra_of(task)
-  local extra = task[EXTRA]
-  if not extra then
-    extra = queue.new(task)
-    task[EXTRA] = extra
-  end
-  return extra
-end
-
 -- A task has ended: it leaves the list, its owner and whoever waits for it are told.
 local function conclude(task, how, value)
   task[ON], task[VALUE], task[CO] = how, value, false
@@ -128,9 +137,14 @@ local function conclude(task, how, value)
     task[OWNED] = false
     owned:close()
   end
-  local joiners = task[EXTRA]
-  while joiners and joiners:first() do
-    hand(joiners:pop(), true)
+  local extra = task[EXTRA]
+  if extra then
+    while extra:first() do
+      hand(extra:pop(), true)
+    end
+    if extra.scope then
+      extra.scope:task_ended(task, how == CANCELED)
+    end
   end
 end
 
@@ -151,13 +165,6 @@ function M.describe(task)
   return name and format("task %d '%s'", task[ID], name) or format('task %d', task[ID])
 end
 
--- tostring() of anything, even if its __tostring raises.
-local function to_text(err)
-  local ok, text = pcall(tostring, err)
-  return ok and type(text) == 'string' and text or '(error object is not a string)'
-end
-M.to_text = to_text
-
 local function log_failure(task, trace)
   host.log(format('lagoon: %s failed: %s\nspawned at %s', M.describe(task), trace, task[SITE]))
 end
@@ -165,7 +172,8 @@ end
 M.failures = 0 -- uncaught errors so far
 local handler -- of on_error()
 
-local function report(task, err, trace)
+--- Reports an error that nobody waits for: to the handler of on_error(), or in the log.
+function M.report(task, err, trace)
   M.failures = M.failures + 1
   local f = handler
   if not f then
@@ -175,20 +183,13 @@ local function report(task, err, trace)
   local reporter = new('lagoon.on_error')
   extra_of(reporter).reports = true
   start(reporter, f, { n = 3, task, err, trace })
-  sched.run_now(reporter)
+  if not sched.current() then
+    sched.run_now(reporter)
+  end
 end
 
 -- Set by lagoon.cli: the task of the main chunk, and what to do when it fails.
 M.main, M.on_main_failure = nil, nil
-
--- A traceback less our own frames at its bottom, which are always there.
-local function strip(trace)
-  local n
-  repeat
-    trace, n = gsub(trace, '\n\t%[lagoon%]/[^\n]*$', '')
-  until n == 0
-  return (gsub(trace, '\nstack traceback:$', ''))
-end
 
 local function on_failure(task, err, co)
   if ENDINGS[task[ON]] then
@@ -196,18 +197,21 @@ local function on_failure(task, err, co)
   end
   err = boundary.explain(task, err, co)
   local extra = task[EXTRA]
-  if extra and extra.cancel and canceled.is(err) then
+  if extra and extra.base and canceled.is(err) then
     return conclude(task, CANCELED, err)
   end
-  local trace = strip(traceback(co, to_text(err)))
+  local trace = traces.of(extra, co, err)
   local is_expected = extra and extra:first()
+  if extra and extra.scope then
+    is_expected = extra.scope:task_failed(task, err, trace)
+  end
   conclude(task, FAILED, err)
   if task == M.main then
     M.on_main_failure(err, trace)
   elseif extra and extra.reports then
     log_failure(task, trace) -- the handler itself: it must not be asked again
   elseif not is_expected then
-    report(task, err, trace)
+    M.report(task, err, trace)
   end
 end
 
@@ -217,7 +221,7 @@ local function on_abandon(task)
     format(
       'lagoon: %s was canceled, and goes on waiting: it is not resumed any more\n%s\nspawned at %s',
       M.describe(task),
-      strip(traceback('', 2)),
+      traces.strip(traceback('', 2)),
       task[SITE]
     )
   )
@@ -308,9 +312,7 @@ function Task:cancel(reason)
   if ENDINGS[self[ON]] then
     return false
   end
-  local extra = extra_of(self)
-  extra.cancel = extra.cancel or canceled.new(reason)
-  sched.cancel(self)
+  frames.cancel_task(self, canceled.new(reason))
   return true
 end
 

@@ -1,0 +1,35 @@
+--- trace.lua: errors and tracebacks as text.
+
+local tostring, type, pcall, rawequal = tostring, type, pcall, rawequal
+local gsub, traceback = string.gsub, debug.traceback
+
+local M = {}
+
+--- tostring() of anything, even if its __tostring raises.
+function M.to_text(err)
+  local ok, text = pcall(tostring, err)
+  return ok and type(text) == 'string' and text or '(error object is not a string)'
+end
+local to_text = M.to_text
+
+--- A traceback less our own frames at its bottom, which are always there.
+function M.strip(trace)
+  local n
+  repeat
+    trace, n = gsub(trace, '\n\t%[lagoon%]/[^\n]*$', '')
+  until n == 0
+  return (gsub(trace, '\nstack traceback:$', ''))
+end
+local strip = M.strip
+
+--- How the error of a task came about: where it was raised at first, if one of our own calls has
+-- raised it on (failures.lua); or where its coroutine has died.
+---@param extra table|false of frame.lua
+function M.of(extra, co, err)
+  if extra and extra.is_raised_on and rawequal(extra.origin, err) then
+    return strip(extra.origin_trace)
+  end
+  return strip(traceback(co, to_text(err)))
+end
+
+return M
