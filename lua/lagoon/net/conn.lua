@@ -8,6 +8,7 @@ local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
 local cases = require('lagoon.cases')
 local watch = require('lagoon.watch')
+local timeout = require('lagoon.timeout')
 local Stream = require('lagoon.net.stream')
 local gather = require('lagoon.net.gather')
 
@@ -84,6 +85,17 @@ function Conn:read(max)
   end
   return read_later(self, max, err, token, deadline)
 end
+
+-- timeout(seconds, conn.read, conn, max) ends at the limit by itself.
+timeout.register(Conn.read, function(limit, conn, max)
+  local data, err, token, deadline = try_read(conn, max)
+  if data then
+    return data
+  elseif not token then
+    return nil, err
+  end
+  return read_later(conn, max, err, token, deadline and deadline < limit and deadline or limit)
+end)
 
 --- Waits until more has arrived in the inbox, which the caller owns.
 ---@async
