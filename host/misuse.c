@@ -42,7 +42,8 @@ void *check_userdata(lua_State *L, int arg, int metatable, const char *what)
             return lua_touserdata(L, arg);
         }
     }
-    misuse(L, "%s expected, got %s", what, type_name(L, arg));
+    misuse(L, "%s expected, got %s (call its methods with a colon)", what,
+           type_name(L, arg));
     return NULL;
 }
 

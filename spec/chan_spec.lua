@@ -333,7 +333,7 @@ describe('misuse of a channel', function()
         local message = misuse(function()
           ch[name](self)
         end)
-        assert.matches('channel expected', message, 1, true)
+        assert.matches('^channel expected, got %a+ %(call its methods with a colon%)$', message)
       end
     end
   end)

@@ -768,6 +768,48 @@ describe('misuse of select', function()
     end)
   end)
 
+  it('of a key that is no string names it without quotes', function()
+    local message = misuse(function()
+      select_({ 'text' })
+    end)
+    assert.equal('case 1 cannot be selected on: it is a string', message)
+  end)
+
+  it('by one case instead of a table of cases says what to write', function()
+    local a, b = lagoon.net.pipe()
+    for _, case in ipairs({ lagoon.chan(), lagoon.current(), a, recv(lagoon.chan()) }) do
+      for name, f in pairs({ select = select_, selector = lagoon.selector }) do
+        local message = misuse(function()
+          f(case)
+        end)
+        assert.matches('a single one: write ' .. name .. '({ ch })', message, 1, true)
+      end
+    end
+    a:close()
+    b:close()
+  end)
+
+  it('by a ticker or a timer says what to write', function()
+    local ticker, timer = lagoon.ticker(1000), lagoon.timer(1000, print)
+    finally(function()
+      ticker:stop()
+      timer:stop()
+    end)
+    for value, hint in pairs({
+      [ticker] = 'a ticker: use ticker.ch',
+      [timer] = 'a timer: use after()',
+    }) do
+      local as_case = misuse(function()
+        select_({ tick = value })
+      end)
+      assert.equal("case 'tick' cannot be selected on: it is " .. hint, as_case)
+      local bare = misuse(function()
+        select_(value)
+      end)
+      assert.equal('select takes a table of cases, got ' .. hint, bare)
+    end
+  end)
+
   it('is blamed on the line with a bad timeout', function()
     for _, seconds in ipairs({ 'soon', 0 / 0, {}, true }) do
       local message = misuse(function()
@@ -798,12 +840,17 @@ describe('misuse of select', function()
     misuse(function()
       sel:set('a', 'text')
     end)
-    misuse(function()
-      sel.wait({})
-    end)
-    misuse(function()
-      sel.set(7, 'a', nil)
-    end)
+  end)
+
+  it('is blamed on the line that calls a method with a dot, and names the colon', function()
+    local sel = lagoon.selector({ a = holding(1) })
+    for _, method in ipairs({ sel.wait, sel.set }) do
+      local message = misuse(function()
+        method('a')
+      end)
+      local expected = 'selector expected, got string (call its methods with a colon)'
+      assert.equal(expected, message)
+    end
   end)
 
   it('keeps the old case when set() gets a bad one', function()

@@ -301,9 +301,10 @@ describe('misuse of timers', function()
     local timer, ticker = lagoon.timer(1000, print), lagoon.ticker(1000)
     for _, self in ipairs({ {}, 7, 'timer', newproxy() }) do
       for _, method in ipairs({ timer.stop, timer.reset, ticker.stop }) do
-        misuse(function()
+        local message = misuse(function()
           method(self, 1)
         end)
+        assert.matches('^ti%a+ expected, got %a+ %(call its methods with a colon%)$', message)
       end
     end
     assert.is_true(timer:stop())

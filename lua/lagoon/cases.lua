@@ -112,9 +112,18 @@ end
 -- The kind of a bare value: other modules add theirs by its metatable.
 local kinds = setmetatable({ [chan.Chan] = RECV }, { __mode = 'k' })
 
+-- What a message says of values with the metatable that are no cases, and what to write instead.
+local advice = setmetatable({}, { __mode = 'k' })
+
 --- Lets values with the metatable stand as bare cases.
 function M.register(metatable, kind)
   kinds[metatable] = kind
+end
+
+--- Has a select of values with the metatable, which are no cases, say what they are.
+---@param text string as "a ticker: use ticker.ch"
+function M.advise(metatable, text)
+  advice[metatable] = text
 end
 
 local function kind_of(value)
@@ -122,6 +131,10 @@ local function kind_of(value)
   if type(value) == 'userdata' or type(value) == 'table' then
     return kinds[meta]
   end
+end
+
+local function what_is(value)
+  return advice[getmetatable(value)] or (value == nil and 'nil') or 'a ' .. type(value)
 end
 
 -- What the script wrote under the key, as kind, source, sends, handler. Misuse if it is nothing
@@ -134,9 +147,23 @@ function M.understand(key, value)
   end
   local kind = kind_of(value)
   if not kind then
-    misuse.raise("case '%s' cannot be selected on: it is a %s", tostring(key), type(value))
+    local name = type(key) == 'string' and "'" .. key .. "'" or tostring(key)
+    misuse.raise('case %s cannot be selected on: it is %s', name, what_is(value))
   end
   return kind, value, false, false
+end
+
+--- Raises unless it is a table of cases, and no case itself.
+---@param name string of the function that they were given to
+function M.check_cases(cases, name)
+  local meta = getmetatable(cases)
+  if meta == nil and type(cases) == 'table' then
+    return
+  elseif kind_of(cases) or meta == Operation then
+    misuse.raise('%s takes a table of cases, got a single one: write %s({ ch })', name, name)
+  elseif type(cases) ~= 'table' or advice[meta] then
+    misuse.raise('%s takes a table of cases, got %s', name, what_is(cases))
+  end
 end
 
 return M

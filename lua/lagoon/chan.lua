@@ -66,7 +66,7 @@ end
 
 local function check(ch)
   if type(ch) ~= 'table' or getmetatable(ch) ~= Chan then
-    misuse.raise('channel expected, got %s (call its methods with a colon)', type(ch))
+    misuse.wrong_self('channel', ch)
   end
 end
 

@@ -16,6 +16,12 @@ end
 
 local raise = M.raise
 
+--- Raises since a method was called on what is not its object: with a dot, most likely.
+---@param what string what the object should be
+function M.wrong_self(what, value)
+  raise('%s expected, got %s (call its methods with a colon)', what, type(value))
+end
+
 --- Raises unless `value` is of the type.
 ---@param value any
 ---@param expected string what type() says

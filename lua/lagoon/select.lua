@@ -10,7 +10,7 @@ local understand, RECV, SEND = cases_of.understand, cases_of.RECV, cases_of.SEND
 local can_recv, can_send = chan.can_recv, chan.can_send
 local new, clear, compile, set = selectors.new, selectors.clear, selectors.compile, selectors.set
 local run, outcome, random = selectors.run, selectors.outcome, selectors.random
-local check_timeout = selectors.check_timeout
+local check_cases, check_timeout = cases_of.check_cases, selectors.check_timeout
 local pairs, type, next = pairs, type, next
 local setmetatable, getmetatable = setmetatable, getmetatable
 
@@ -63,7 +63,7 @@ end
 ---@param cases table<any, any> see the manual: channels, recv(), send(), timeout, default, ...
 ---@return any which, any ...
 function M.select(cases)
-  misuse.check_type(cases, 'table', 'the cases of select')
+  check_cases(cases, 'select')
   if cases.timeout ~= nil then
     check_timeout(cases.timeout)
   end
@@ -95,7 +95,7 @@ Compiled.__index = Compiled
 ---@param cases table as for select
 ---@return lagoon.Selector
 function M.selector(cases)
-  misuse.check_type(cases, 'table', 'the cases of a selector')
+  check_cases(cases, 'selector')
   local selector = new()
   compile(selector, cases)
   return setmetatable({ selector = selector }, Compiled)
@@ -103,7 +103,7 @@ end
 
 local function check_idle(compiled)
   if type(compiled) ~= 'table' or getmetatable(compiled) ~= Compiled then
-    misuse.raise('selector expected, got %s', type(compiled))
+    misuse.wrong_self('selector', compiled)
   end
   local selector = compiled.selector
   if selector.task then

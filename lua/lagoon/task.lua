@@ -246,7 +246,7 @@ end
 
 local function check_task(task)
   if type(task) ~= 'table' or getmetatable(task) ~= meta then
-    misuse.raise('task expected, got %s', type(task))
+    misuse.wrong_self('task', task)
   end
   return task
 end

@@ -5,6 +5,7 @@ local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 local chan = require('lagoon.chan')
 local task = require('lagoon.task')
+local cases = require('lagoon.cases')
 local misuse = require('lagoon.misuse')
 
 local WHEN = slots.WHEN
@@ -56,7 +57,7 @@ end
 
 function Ticker:stop()
   if getmetatable(self) ~= Ticker then
-    misuse.raise('ticker expected, got %s', type(self))
+    misuse.wrong_self('ticker', self)
   end
   if self[WHEN] then
     heap.disarm(self)
@@ -90,6 +91,9 @@ end
 local Timer = {}
 Timer.__index = Timer
 
+cases.advise(Ticker, 'a ticker: use ticker.ch')
+cases.advise(Timer, 'a timer: use after()')
+
 -- What else is in a timer's slots: those that only waiters use.
 local F, WHERE = slots.NEXT, slots.PREV
 
@@ -100,7 +104,7 @@ end
 
 local function check_timer(timer)
   if getmetatable(timer) ~= Timer then
-    misuse.raise('timer expected, got %s', type(timer))
+    misuse.wrong_self('timer', timer)
   end
 end
 

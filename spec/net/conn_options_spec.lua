@@ -153,9 +153,10 @@ local function describe_misuse(kind)
 
   local function refuses_other_objects(method)
     for _, object in ipairs({ 1, 'x', {}, io.stdout, lagoon.chan() }) do
-      misuse(function()
+      local message = misuse(function()
         conn[method](object, 1)
       end)
+      assert.matches('^conn expected, got %a+ %(call its methods with a colon%)$', message)
     end
   end
 

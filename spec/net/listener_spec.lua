@@ -431,9 +431,10 @@ describe('misuse of a listener', function()
     it('by ' .. method .. " of what is none is blamed on the caller's line", function()
       local listener = listen('tcp', '127.0.0.1:0')
       for _, object in ipairs({ 1, 'x', {}, io.stdout, (wiring.open('tcp')) }) do
-        misuse(function()
+        local message = misuse(function()
           listener[method](object)
         end)
+        assert.matches('^listener expected, got %a+ %(call its methods with a colon%)$', message)
       end
     end)
   end

@@ -60,7 +60,7 @@ end
 
 local function check(listener)
   if getmetatable(listener) ~= host.listener_meta then
-    misuse.raise('listener expected, got %s', type(listener))
+    misuse.wrong_self('listener', listener)
   end
 end
 

@@ -305,7 +305,7 @@ for name, method in pairs(Pipe) do
   if type(method) == 'function' and find(name, '^%l') then
     Pipe[name] = function(self, ...)
       if type(self) ~= 'table' or getmetatable(self) ~= Pipe then
-        misuse.raise('conn expected, got %s', type(self))
+        misuse.wrong_self('conn', self)
       end
       return method(self, ...)
     end

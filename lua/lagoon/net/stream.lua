@@ -29,7 +29,7 @@ local classes = {} -- the metatables of streams
 --- Misuse unless `self` is a stream, open or closed.
 function Stream.check(self)
   if not classes[getmetatable(self)] then
-    misuse.raise('conn expected, got %s', type(self))
+    misuse.wrong_self('conn', self)
   end
 end
 local check = Stream.check
