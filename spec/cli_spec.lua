@@ -69,8 +69,17 @@ describe('lagoon with a script', function()
 
   it('says where it does not compile', function()
     local script = write_file('x = 1\ny = = 2')
-    local output, status = lagoon(script)
-    assert.matches('^lagoon: ' .. script .. ":2: unexpected symbol near '='\n", output)
+    local expected = ("lagoon: %s:2: unexpected symbol near '='\n"):format(script)
+    assert.same({ expected, 1 }, { lagoon(script) })
+  end)
+
+  it('says where a module that it requires does not compile', function()
+    local folder, name = write_file('x = = 1'):match('^(.*)/([^/]+)%.lua$')
+    local code = quote(("require('%s')"):format(name))
+    local output, status = shell(("LUA_PATH='%s/?.lua' %s -e %s"):format(folder, LAGOON, code))
+    local file = ('%s/%s.lua'):format(folder, name)
+    assert.matches('^lagoon: error loading module [^\n]*:\n\t' .. file .. ':1: unexpected', output)
+    assert.matches('%(command line%):1: in main chunk', output)
     assert.equal(1, status)
   end)
 
@@ -98,6 +107,11 @@ describe('an option of lagoon:', function()
   it('-e runs code', function()
     assert.same({ '1\n', 0 }, { lagoon('-e', 'print(1)') })
     assert.equal('1\n', (lagoon('-eprint(1)')))
+  end)
+
+  it('-e says where the code does not compile', function()
+    local expected = "lagoon: (command line):1: unexpected symbol near '='\n"
+    assert.same({ expected, 1 }, { lagoon('-e', 'x = = 1') })
   end)
 
   it('-e may be repeated, and comes before the script', function()
@@ -131,6 +145,11 @@ describe('an option of lagoon:', function()
 
   it('- runs standard input, with arguments', function()
     assert.equal('a\tb\n', (shell("echo 'print(...)' | " .. LAGOON .. ' - a b')))
+  end)
+
+  it('- says where standard input does not compile', function()
+    local expected = "lagoon: stdin:1: unexpected symbol near '='\n"
+    assert.same({ expected, 1 }, { shell("echo 'x = = 1' | " .. LAGOON .. ' -') })
   end)
 
   it('nothing at all runs standard input, too', function()

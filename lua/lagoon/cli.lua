@@ -116,10 +116,12 @@ local function print_version()
   )
 end
 
--- A chunk to run in the scripts' globals; raises what the compiler says.
+-- A chunk to run in the scripts' globals. Where the compiler has refused it a traceback would
+-- only show this file, so its message is all that is said.
 local function must_load(f, err)
   if not f then
-    error(err, 0)
+    host.log('lagoon: ' .. err)
+    error(nil) -- is silent, as busted's
   end
   return setfenv(f, globals)
 end

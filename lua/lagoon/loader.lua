@@ -21,6 +21,16 @@ local loading = {}
 -- The module that a task waits for another task to load: task to name.
 local waiting = setmetatable({}, { __mode = 'k' })
 
+-- What a searcher returns. One that raises (a module does not compile) blames whatever has called
+-- it: not a line of ours, since pcall is in between.
+local function search(searcher, name)
+  local ok, loader, extra = pcall(searcher, name)
+  if not ok then
+    error(loader, 0)
+  end
+  return loader, extra
+end
+
 -- The loader of a module, and what its searcher said of it.
 local function find_loader(name)
   local tried = {}
@@ -28,7 +38,7 @@ local function find_loader(name)
     error("'package.loaders' must be a table", 0)
   end
   for _, searcher in ipairs(package.loaders) do
-    local loader, extra = searcher(name)
+    local loader, extra = search(searcher, name)
     if type(loader) == 'function' then
       return loader, extra
     elseif type(loader) == 'string' then
