@@ -113,8 +113,6 @@ case $command in
         exec build/release/lagoon scripts/chat.lua "$@"
         ;;
     test)
-        # What takes longer hangs; a slow machine is no reason.
-        export LAGOON_SPEC_TIMEOUT="${LAGOON_SPEC_TIMEOUT:-60}"
         exec build/release/lagoon test "$@"
         ;;
 esac

@@ -21,7 +21,7 @@ local LUA_LAYERS = {
   {
     name = 'what scripts and the command line see',
     'lagoon', 'lagoon.runtime', 'lagoon.coroutine', 'lagoon.loader', 'lagoon.repl', 'lagoon.cli',
-    'lagoon.boot',
+    'lagoon.boot', 'lagoon.test', folder = 'lagoon.test',
   },
 }
 local PROTOCOLS = 6 -- every other folder

@@ -16,7 +16,7 @@ local sub, find, format = string.sub, string.find, string.format
 
 local HELP = [=[
 usage: lagoon [options] [script [args]]
-       lagoon test [busted options] [spec files or folders]
+       lagoon test [options] [spec files or folders]
 
 Runs a Lua script in which every line may wait: for a conn, a channel, a timer, another task.
 
@@ -28,8 +28,8 @@ Runs a Lua script in which every line may wait: for a conn, a channel, a timer, 
   -v, --version  print the versions
   -h, --help     print this
   --             end of options
-  test           run busted inside the host: every describe, it and hook may wait.
-                 Its own options are in `lagoon test --help`
+  test           run busted inside the host: every describe, it and hook may wait, for a
+                 minute at most, or --timeout=seconds. More options: `lagoon test --help`
 
 Without arguments, on a terminal, there is a prompt; otherwise standard input is run.
 
@@ -159,12 +159,10 @@ local function main_chunk(argv, options)
   end
 end
 
-local function test_chunk(argv)
-  set_arg(argv, 1)
+local function test_chunk(words, seconds)
+  set_arg(words, 1)
   globals.arg[0] = 'lagoon test'
-  -- Busted ends by os.exit() when its caller is not a script.
-  local chunk = loadstring("require('busted.runner')({ standalone = false })", '=lagoon test')
-  setfenv(chunk, globals)()
+  require('lagoon.test.command').run(seconds)
 end
 
 local exit_status
@@ -215,9 +213,13 @@ local function install_exit()
 end
 
 return function(argv)
-  local options
-  if argv[1] ~= 'test' then
-    local problem
+  local options, problem, words, seconds
+  if argv[1] == 'test' then
+    words, seconds = require('lagoon.test.command').parse(argv)
+    if not words then
+      return complain(seconds)
+    end
+  else
     options, problem = parse(argv)
     if problem then
       return complain(problem)
@@ -243,5 +245,5 @@ return function(argv)
   if options then
     return run(main_chunk, argv, options)
   end
-  return run(test_chunk, argv)
+  return run(test_chunk, words, seconds)
 end
