@@ -391,6 +391,12 @@ local function describe_peek(kind)
     assert.equal('ab', b:read_all())
   end)
 
+  it('of a closed conn fails as the other reads do, with an empty partial', function()
+    b:close()
+    assert.same({ nil, 'closed', '' }, { b:peek(3) })
+    assert.same({ nil, 'closed', '' }, { b:read_exactly(3) })
+  end)
+
   it('is not served before who waits already', function()
     local order = {}
     local function note(name, method, n)

@@ -143,8 +143,10 @@ function Stream:peek(n)
   check(self)
   check_integer(n, 0, MAX, 'n')
   local result, err = self:peek_exactly(false, n)
-  if result or err == 'closed' then
-    return result, err
+  if result then
+    return result
+  elseif err == 'closed' then
+    return nil, err, ''
   end
   -- Without taking anything, even at the end of the stream.
   local limit = self:timeout_end()
