@@ -1,6 +1,7 @@
 -- health.lua: which servers are up? All are asked at once, and none for too long.
 --
 --   lagoon scripts/health.lua host:port ...
+--   lagoon scripts/health.lua 127.0.0.1:7001 127.0.0.1:1     the first is up with scripts/echo.lua
 --
 -- A scope ends when all its tasks have. The exit status is 1 if a server is down.
 

@@ -1,16 +1,18 @@
 --- docs_spec.lua: the documents' examples run, and print what the documents say.
 --
--- Every block that begins with "```lua" is run as a script of its own, after the line that the
--- documents ask the reader to imagine. What it prints must be its "--> " comments, in
--- order; spaces at the end of a line do not count. "```lua fragment" marks what cannot run by
--- itself: that must only compile.
+-- Every block that begins with "```lua" is run as a script of its own. What it prints must be its
+-- "--> " comments, in order; spaces at the end of a line do not count. A word after "lua" marks
+-- what is no such script:
+--   server    runs until it is stopped, here by SIGINT
+--   test      is run by `lagoon test`, with the helper that looks for leaks
+--   fragment  cannot run by itself: it must only compile
 
 local support = require('spec.support')
 
-local PRELUDE = "local lagoon = require('lagoon') local net = lagoon.net "
 local LIMIT = 8 -- seconds
+local SERVER_LIMIT = 0.5 -- seconds, after which a server is stopped
 
--- The blocks of a file: { line, is_fragment, code }.
+-- The blocks of a file: { line, mark, code }.
 local function blocks_of(path)
   local blocks, block, n = {}, nil, 0
   for line in io.lines(path) do
@@ -21,11 +23,11 @@ local function blocks_of(path)
         block[#block + 1] = line
       end
     elseif block then
-      block.code = PRELUDE .. table.concat(block, '\n') .. '\n'
+      block.code = table.concat(block, '\n') .. '\n'
       blocks[#blocks + 1] = block.is_lua and block or nil
       block = nil
     else
-      block = { line = n, is_lua = info:match('^lua%f[%W]'), is_fragment = info:match('fragment') }
+      block = { line = n, is_lua = info:match('^lua%f[%W]'), mark = info:match('^lua (%a+)') }
     end
   end
   return blocks
@@ -43,31 +45,55 @@ local function expected(code)
   return trim(table.concat(lines))
 end
 
-local function run(code)
-  local path = os.tmpname()
+-- Runs the code by a shell command that ends with lagoon's own arguments, before the file.
+local function run(code, command)
+  local folder = support.new_folder()
+  local path = folder .. '/example.lua'
   local file = assert(io.open(path, 'w'))
   file:write(code)
   file:close()
-  local command = ('timeout %d %s %s'):format(LIMIT, support.quote(support.lagoon_path), path)
-  local output, status = support.shell(command)
-  os.remove(path)
+  local output, status = support.shell(command .. ' ' .. path)
+  support.remove_folder(folder)
   return trim(output:gsub(path, 'example.lua')), status
 end
+
+local LAGOON = support.quote(support.lagoon_path)
+
+-- What is asked of a block, by its mark.
+local CHECKS = {
+  script = function(code)
+    local output, status = run(code, ('timeout %d %s'):format(LIMIT, LAGOON))
+    assert.same({ expected(code), 0 }, { output, status })
+  end,
+
+  server = function(code)
+    -- Its port may be taken on this machine.
+    local anywhere, n = code:gsub(":%d+'", ":0'")
+    assert.equal(1, n)
+    local command = ('timeout -s INT -k %d %g %s'):format(LIMIT, SERVER_LIMIT, LAGOON)
+    local output, status = run(anywhere, command)
+    assert.same({ expected(code), 124 }, { output, status })
+  end,
+
+  test = function(code)
+    local command = ('timeout %d %s test --helper=lagoon.test'):format(LIMIT, LAGOON)
+    local output, status = run(code, command)
+    assert.matches('1 success / 0 failures / 0 errors / 0 pending', output, 1, true)
+    assert.equal(0, status)
+  end,
+
+  fragment = function(code)
+    assert(loadstring(code))
+  end,
+}
 
 describe('an example', function()
   for path in io.popen('ls README.md docs/*.md'):lines() do
     for _, block in ipairs(blocks_of(path)) do
-      local place = ('%s:%d'):format(path, block.line)
-      if block.is_fragment then
-        it('compiles: ' .. place, function()
-          assert(loadstring(block.code, '=' .. place))
-        end)
-      else
-        it('does what it says: ' .. place, function()
-          local output, status = run(block.code)
-          assert.same({ expected(block.code), 0 }, { output, status })
-        end)
-      end
+      local mark = block.mark or 'script'
+      it(('is a good %s: %s:%d'):format(mark, path, block.line), function()
+        assert(CHECKS[mark], 'an unknown mark')(block.code)
+      end)
     end
   end
 end)
