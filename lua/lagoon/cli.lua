@@ -34,7 +34,7 @@ Runs a Lua script in which every line may wait: for a conn, a channel, a timer, 
 Without arguments, on a terminal, there is a prompt; otherwise standard input is run.
 
 Environment:
-  LUA_PATH, LUA_CPATH  where require looks, as for lua
+  LUA_PATH, LUA_CPATH  where require looks, as for lua; else in the current folder first
   LAGOON_LUA           read Lagoon's own library from this folder (to work on it)
 
 The program ends when the main chunk has returned and no other task can still run.
