@@ -1,4 +1,5 @@
-// site.h: which line of a script called the library, cheaply enough to ask at every spawn.
+// site.h: which line of a script called the library, cheaply enough to ask at every
+// spawn.
 #pragma once
 
 #include <lua.h>
