@@ -116,7 +116,14 @@ int poller_wait(Poller *p, lua_State *L, double seconds, int table)
     if (blocks && seconds > 0) {
         arm_timer(p, seconds);
     }
-    uv_run(&p->loop, blocks ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    if (blocks) {
+        heartbeat_rest(&p->heartbeat);
+        uv_run(&p->loop, UV_RUN_ONCE);
+        heartbeat_go_on(&p->heartbeat);
+    } else {
+        uv_run(&p->loop, UV_RUN_NOWAIT);
+        heartbeat_beat(&p->heartbeat);
+    }
 
     // A node that marks itself again while it reports waits for the next batch.
     Ready *last = p->marked.prev;

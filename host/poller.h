@@ -9,6 +9,8 @@
 // only when its handle is closed and unmarked, so an event can never reach a later owner.
 #pragma once
 
+#include "heartbeat.h"
+
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +40,7 @@ struct Ready {
 
 struct Poller {
     uv_loop_t loop;
+    Heartbeat heartbeat;   // beats at each poller_wait()
     uv_timer_t timer;      // wakes poller_wait() at its time-out
     Ready marked;          // circular list, `marked` is its head
     uint32_t *free_tokens; // a stack

@@ -3,6 +3,7 @@
 #include "worker.h"
 #include "address.h"
 #include "conn.h"
+#include "interrupt.h"
 #include "library.h"
 #include "line.h"
 #include "listener.h"
@@ -27,6 +28,7 @@ static void push_host(lua_State *L, Worker *worker)
     lua_newtable(L);
     misuse_register(L);
     site_register(L);
+    interrupt_register(L, worker);
     library_register(L);
     runtime_register(L, worker);
     address_register(L);
@@ -103,6 +105,7 @@ static int report_error(lua_State *L)
 int worker_run(Worker *worker, int argc, char **argv)
 {
     lua_State *L = worker->L;
+    interrupt_start(worker);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, l_load_boot);
     if (lua_pcall(L, 0, 1, 0) != 0) {
@@ -129,6 +132,7 @@ int worker_run(Worker *worker, int argc, char **argv)
 void worker_free(Worker *worker)
 {
     lua_State *L = worker->L;
+    interrupt_stop(worker);
     lua_close(L); // every box's __gc closes its handle
     worker->L = NULL;
     poller_close(&worker->poller);

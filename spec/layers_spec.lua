@@ -11,7 +11,7 @@ local LUA_LAYERS = {
     name = 'the scheduler',
     'lagoon.slots', 'lagoon.misuse', 'lagoon.canceled', 'lagoon.trace', 'lagoon.queue',
     'lagoon.heap',
-    'lagoon.sched', 'lagoon.life', 'lagoon.loop', 'lagoon.boundary',
+    'lagoon.sched', 'lagoon.life', 'lagoon.background', 'lagoon.loop', 'lagoon.boundary',
   },
   { name = 'sources that end waits', default = true },
   { name = 'structure', 'lagoon.scope', 'lagoon.sync', 'lagoon.context', 'lagoon.contexts',
@@ -20,7 +20,8 @@ local LUA_LAYERS = {
   { name = 'protocols' },
   {
     name = 'what scripts and the command line see',
-    'lagoon', 'lagoon.runtime', 'lagoon.coroutine', 'lagoon.loader', 'lagoon.repl', 'lagoon.cli',
+    'lagoon', 'lagoon.runtime', 'lagoon.limits', 'lagoon.options',
+    'lagoon.coroutine', 'lagoon.loader', 'lagoon.repl', 'lagoon.cli',
     'lagoon.boot', 'lagoon.test', folder = 'lagoon.test',
   },
 }
@@ -30,7 +31,7 @@ local PROTOCOLS = 6 -- every other folder
 -- nowhere is one more kind of handle.
 local HOST_LAYERS = {
   { name = 'parts', 'poller.h', 'misuse.h', 'buffer.h', 'address.h', 'poller.c', 'misuse.c',
-    'buffer.c', 'address.c', 'line.c', 'line.h' },
+    'buffer.c', 'address.c', 'line.c', 'line.h', 'heartbeat.h', 'heartbeat.c' },
   { name = 'the worker, as handles see it', 'worker.h' },
   { name = 'what conns are made of', 'socket.h', 'socket.c', 'inbox.h', 'inbox.c', 'library.h',
     'library.c' },

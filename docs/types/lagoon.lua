@@ -26,6 +26,13 @@ function lagoon.spawn(f, ...) end
 ---@return lagoon.Task
 function lagoon.go(f, ...) end
 
+--- The same, for work that computes for long: the task is preempted every few milliseconds, in
+--- compiled loops too, and goes on when all others have had a turn.
+---@param f fun(...): ...
+---@param ... any
+---@return lagoon.Task
+function lagoon.compute(f, ...) end
+
 --- Parks for so many seconds; 0 or less is as yield().
 ---@async
 ---@param seconds number

@@ -9,10 +9,12 @@ local task = require('lagoon.task')
 local timer = require('lagoon.timer')
 local runtime = require('lagoon.runtime')
 local misuse = require('lagoon.misuse')
+local limits = require('lagoon.limits')
+local read_options = require('lagoon.options')
 
 local io, ipairs, unpack, tostring, tonumber = io, ipairs, unpack, tostring, tonumber
 local loadstring, loadfile, setfenv, error = loadstring, loadfile, setfenv, error
-local sub, find, format = string.sub, string.find, string.format
+local format = string.format
 
 local HELP = [=[
 usage: lagoon [options] [script [args]]
@@ -27,6 +29,10 @@ Runs a Lua script in which every line may wait: for a conn, a channel, a timer, 
   -i             go on with a prompt afterwards
   -v, --version  print the versions
   -h, --help     print this
+  --max-run s    end a task that runs for s seconds without waiting
+  --max-stuck s  abort, with a core, when no line of Lua could run for s seconds
+  --report s     log a task that runs for s seconds without waiting; 0.1 if not given,
+                 `off` for never
   --             end of options
   test           run busted inside the host: every describe, it and hook may wait, for a
                  minute at most, or --timeout=seconds. More options: `lagoon test --help`
@@ -48,42 +54,6 @@ The manual is in docs/, examples in scripts/. Try:
 local function complain(message)
   host.log('lagoon: ' .. message .. " (try 'lagoon --help')")
   return 2
-end
-
--- What the command line says: options, and the words of the script. nil and a message if bad.
-local function parse(argv)
-  local options = { steps = {} }
-  local i, n = 1, #argv
-  while i <= n do
-    local word = argv[i]
-    if word == '-' or sub(word, 1, 1) ~= '-' then
-      break
-    elseif word == '--' then
-      i = i + 1
-      break
-    elseif word == '-i' then
-      options.interactive = true
-    elseif word == '-v' or word == '--version' then
-      options.version = true
-    elseif word == '-h' or word == '--help' then
-      options.help = true
-    elseif find(word, '^%-[el]') then
-      local value = sub(word, 3)
-      if value == '' then
-        i = i + 1
-        value = argv[i]
-      end
-      if not value then
-        return nil, format("option '%s' needs an argument", word)
-      end
-      options.steps[#options.steps + 1] = { kind = sub(word, 2, 2), value = value }
-    else
-      return nil, format("unknown option '%s'", word)
-    end
-    i = i + 1
-  end
-  options.script = i
-  return options
 end
 
 -- The table `arg` and the arguments of a script that is word number `at`.
@@ -220,7 +190,7 @@ return function(argv)
       return complain(seconds)
     end
   else
-    options, problem = parse(argv)
+    options, problem = read_options(argv)
     if problem then
       return complain(problem)
     elseif options.help then
@@ -242,6 +212,8 @@ return function(argv)
   require('lagoon.coroutine').install()
   require('lagoon.loader').install()
   install_exit()
+  -- Specs may well block: they are not servers.
+  limits.limit(options and options.limits or { report = false })
   if options then
     return run(main_chunk, argv, options)
   end

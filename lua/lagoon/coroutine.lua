@@ -13,6 +13,7 @@ local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.creat
 local running = coroutine.running
 local error, type, tostring, setmetatable = error, type, tostring, setmetatable
 local pass_outward, PARK, explain = sched.pass_outward, sched.PARK, boundary.explain
+local is_preempted, set_preempted = sched.is_preempted, sched.set_preempted
 local CO = require('lagoon.slots').CO
 
 -- Each nested resume takes C stack; unlimited, it would end the process.
@@ -28,11 +29,16 @@ local function pass(mine, co, ok, ...)
   depth = mine - 1
   if not ok then
     return false, explain(sched.current(), (...), co)
-  elseif ... ~= PARK then
+  elseif ... ~= PARK and not is_preempted() then
     return true, ...
   end
   waiting[co] = sched.current()
-  local could = pass_outward() or boundary.refuse()
+  local could = pass_outward()
+  if not could and is_preempted() then
+    set_preempted(false) -- it just goes on
+  elseif not could then
+    could = boundary.refuse()
+  end
   waiting[co] = nil
   depth, depth_of = mine, sched.current()
   return pass(mine, co, resume(co, could))

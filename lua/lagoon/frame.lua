@@ -35,6 +35,7 @@ local M = {}
 --   name, reports                  see task.lua
 --   cancel, base, frame, unwinds   see above, and sched.lua
 --   context                        what it has inherited where it was spawned
+--   computes, ends_with            see watchdog.lua
 --   scope, index                   whose task it is, and its place among those
 --   origin, origin_trace, is_raised_on   see failures.lua
 function M.extra_of(task)

@@ -22,6 +22,7 @@ local M = {
   _VERSION = host.version,
   spawn = task.spawn,
   go = task.spawn,
+  compute = require('lagoon.compute'),
   on_error = task.on_error,
   yield = sched.yield,
   now = host.now,

@@ -6,6 +6,7 @@
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local sched = require('lagoon.sched')
+local background = require('lagoon.background')
 local CO = require('lagoon.slots').CO
 
 local now = host.now
@@ -51,7 +52,7 @@ local function look_around(poll, is_busy)
   local time = now()
   measure(time)
   local due = heap.next_due()
-  if is_busy then
+  if is_busy or background.count > 0 then
     -- With nobody waiting for I/O there is only the loop's own housekeeping to do.
     idle_turns = idle_turns + 1
     if poll.pending > 0 or idle_turns % 16 == 0 then
@@ -68,6 +69,9 @@ local function look_around(poll, is_busy)
   turn_began = time
   if due and due <= time then
     expire_timers(time)
+  end
+  if background.run(time) then
+    turn_began = now()
   end
   return true
 end

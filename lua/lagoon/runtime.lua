@@ -7,12 +7,15 @@ local poll = require('lagoon.poll')
 local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local task = require('lagoon.task')
+local limits = require('lagoon.limits')
 
 local CO, SITE, EXTRA = slots.CO, slots.SITE, slots.EXTRA
 local collectgarbage, traceback, format = collectgarbage, debug.traceback, string.format
 local concat, sort, gsub, ipairs = table.concat, table.sort, string.gsub, ipairs
 
-local M = {}
+local M = {
+  limit = limits.limit,
+}
 
 --- Figures of this worker:
 --   tasks, ready, running, parked    tasks now, by state; spawned, failed since the start

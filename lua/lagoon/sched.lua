@@ -25,6 +25,24 @@ local M = {}
 
 local running = false -- the task that runs; false in the scheduler itself
 local turn_began = 0 -- on the clock of now()
+local runs, first_run = 0, 0 -- times that a task was resumed; the first of this turn
+local was_preempted = false -- the run that has just ended
+
+--- For the watchdog: the running task, the number of its run, that of the turn's first run, and
+-- when the turn began.
+function M.run()
+  return running, runs, first_run, turn_began
+end
+
+--- The running task is about to be preempted: what its coroutine yields next is no wait. False: it
+-- could not, and goes on.
+function M.set_preempted(value)
+  was_preempted = value
+end
+
+function M.is_preempted()
+  return was_preempted
+end
 
 --- The running task; false in the scheduler itself.
 ---@return lagoon.Task|false
@@ -257,7 +275,7 @@ function M.begin_next(co)
     ring[head] = false
     head = band(head + 1, mask)
     task[CO] = co
-    running = task
+    running, runs = task, runs + 1
     return true
   end
   return false
@@ -280,6 +298,7 @@ function M.start(task, f, args)
 end
 
 local on_failure -- called as on_failure(task, err, co) in the scheduler
+local on_preemption -- called as on_preemption(task) in the scheduler
 
 --- What others do: where a task's coroutine comes from; what happens when its function raises,
 -- and when it is given up.
@@ -287,9 +306,14 @@ function M.set_hooks(coroutines, failed, abandoned)
   new_coroutine, on_failure, on_abandon = coroutines, failed, abandoned
 end
 
+--- And when it was preempted.
+function M.set_on_preemption(preempted)
+  on_preemption = preempted
+end
+
 -- Runs a task until it parks or ends.
 local function step(task)
-  running = task
+  running, runs = task, runs + 1
   local co = task[CO]
   if not co then
     co = new_coroutine()
@@ -300,6 +324,9 @@ local function step(task)
     local failed = running -- which may be a later one, begun in the same coroutine
     running = false
     on_failure(failed, err, co)
+  elseif was_preempted then
+    was_preempted = false
+    on_preemption(running)
   end
 end
 
@@ -325,11 +352,18 @@ function M.abandon()
   return pcall(yield, PARK)
 end
 
+--- Runs a task that is in no queue, as a turn of its own that begins at `time`.
+function M.run_alone(task, time)
+  left, turn_began, first_run = 0, time, runs + 1
+  step(task)
+  running = false
+end
+
 --- Runs tasks that are ready, so many at most, in a turn that began at `time`.
 ---@return boolean more whether others are ready now
 ---@return boolean stopped
 function M.run_ready(most, time)
-  left, turn_began = most, time
+  left, turn_began, first_run = most, time, runs + 1
   while head ~= tail and left > 0 do
     local task = ring[head]
     ring[head] = false

@@ -96,6 +96,19 @@ function M.spawn(f, ...)
   return task
 end
 
+--- The same, of a task that computes: it is queued by enqueue(task).
+function M.spawn_to(enqueue, f, ...)
+  if type(f) ~= 'function' then
+    misuse.check_function(f, 'the function to compute')
+  end
+  local task = new(site(1) or inherited_site())
+  local extra = extra_of(task)
+  extra.computes, extra.context = true, frames.current()
+  task[VALUE], task[slots.NEXT] = f, { n = select('#', ...), ... }
+  enqueue(task)
+  return task
+end
+
 --- The same, for a scope: it is among scope.tasks, canceled with the scope, and tells it of its end
 -- by scope:task_failed() and scope:task_ended().
 function M.spawn_in(scope, f, ...)

@@ -24,4 +24,12 @@ function runtime.tasks() end
 ---@return string
 function runtime.dump() end
 
+--- Sets limits, and returns all of them as they are then; false is for none.
+---   report  seconds: a task that runs for longer without waiting is reported in the log
+---   run     seconds: a task that runs for longer without waiting is ended: "ran too long"
+---   stuck   seconds: a process in which no line of Lua could run for so long is aborted
+---@param new? { report?: number|false, run?: number|false, stuck?: number|false }
+---@return { report: number|false, run: number|false, stuck: number|false }
+function runtime.limit(new) end
+
 return runtime

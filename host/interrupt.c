@@ -1,0 +1,310 @@
+// interrupt.c: interrupting Lua code that runs for long, compiled loops too.
+//
+// A count hook fires between two instructions of the interpreter. Compiled code never
+// gets there, unless LuaJIT's profiler is on in mode "l": then traces look at a flag at
+// every new line, which the profiler's own signal handler sets. That costs some percent,
+// so it is on only once a script wants something that depends on it: watch_compiled().
+// The profiler's timer is not used. Its signal, SIGPROF, comes from the heartbeat's
+// thread.
+//
+// lua_sethook() is what lua.c calls from its signal handler, too. Where it does not reach
+// (LuaJIT restores the hook around a callback of the profiler) the next signal does it
+// again.
+//
+// The hook never interrupts the library: it comes back until a function of a script runs.
+
+#include "interrupt.h"
+#include "misuse.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <luajit.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+// Instructions until the hook looks again whether it may act. In a long piece of library
+// code it gives way after some tries, for the code must come to its end.
+enum {
+    AT_ONCE = 1,
+    SOON = 97,
+    MAX_TRIES = 1000
+};
+
+// Signal handlers have no argument of their own.
+static Worker *watched;
+
+static const char
+    on_interrupt_key; // its address is the key of the function in the registry
+
+static double now(void)
+{
+    return (double)uv_hrtime() * 1e-9;
+}
+
+static void arm(lua_State *L, int count);
+
+static bool is_library(lua_State *L, lua_Debug *ar)
+{
+    lua_getinfo(L, "S", ar);
+    return strncmp(ar->source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) == 0;
+}
+
+// Asks Lua: verdict, value, on the stack of L. NULL if there is nothing to do.
+static const char *ask(lua_State *L, Interrupt *i)
+{
+    lua_pushlightuserdata(L, (void *)&on_interrupt_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_pushnumber(L, now() - i->armed_at);
+    lua_pushboolean(L, lua_isyieldable(L));
+    if (lua_pcall(L, 2, 2, 0) != 0) {
+        fprintf(stderr, "lagoon: the watchdog has failed: %s\n", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        return NULL;
+    }
+    const char *verdict = lua_tostring(L, -2);
+    if (verdict == NULL) {
+        lua_pop(L, 2);
+    }
+    return verdict;
+}
+
+static void hook(lua_State *L, lua_Debug *ar)
+{
+    Worker *worker = watched;
+    if (worker == NULL || !lua_checkstack(L, LUA_MINSTACK)) {
+        return;
+    }
+    Interrupt *i = &worker->interrupt;
+    if (is_library(L, ar)) {
+        i->tries++;
+        arm(L, i->is_ending || i->tries < MAX_TRIES ? AT_ONCE : SOON);
+        return;
+    }
+    i->is_ending = false;
+    i->tries = 0;
+    atomic_store(&i->is_armed, false);
+    lua_sethook(L, NULL, 0, 0);
+    const char *verdict = ask(L, i);
+    if (verdict == NULL) {
+        return;
+    }
+    if (verdict[0] == 'y') { // "yield"
+        lua_pop(L, 2);
+        lua_yield(L, 0);
+        return;
+    }
+    if (verdict[0] == 'e') { // "end": whatever it catches, until it is dead
+        i->is_ending = true;
+        arm(L, AT_ONCE);
+    } else if (verdict[0] == 'w') { // "wait": not here
+        arm(L, SOON);
+        lua_pop(L, 2);
+        return;
+    }
+    lua_error(L); // the value
+}
+
+static void arm(lua_State *L, int count)
+{
+    lua_sethook(L, hook, LUA_MASKCOUNT, count);
+}
+
+// The address of the instruction that a signal has interrupted; NULL if that is unknown.
+static void *place_of(const ucontext_t *context)
+{
+    void *place = NULL;
+#if defined(__x86_64__)
+    memcpy(&place, &context->uc_mcontext.gregs[REG_RIP], sizeof(place));
+#elif defined(__aarch64__)
+    memcpy(&place, &context->uc_mcontext.pc, sizeof(place));
+#else
+    (void)context;
+#endif
+    return place;
+}
+
+// In the loop's thread, at any time.
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    (void)info;
+    int saved = errno;
+    Worker *worker = watched;
+    if (worker != NULL) {
+        Interrupt *i = &worker->interrupt;
+        atomic_store(&i->place, place_of(context));
+        if (i->profiler_handler != NULL) {
+            i->profiler_handler(number);
+        }
+        if (!atomic_exchange(&i->is_armed, true)) {
+            i->armed_at = now();
+            i->tries = 0;
+        }
+        arm(worker->L, AT_ONCE);
+    }
+    errno = saved;
+}
+
+// Where the loop's thread was, for people: the function of a library that has a name, or
+// the library; or nothing that was loaded, which is code that LuaJIT has made.
+static const char *describe_place(void *place)
+{
+    Dl_info info;
+    if (place == NULL || dladdr(place, &info) == 0) {
+        return "a compiled loop";
+    }
+    return info.dli_sname != NULL ? info.dli_sname : info.dli_fname;
+}
+
+static void say(Interrupt *i, const char *what, double seconds)
+{
+    char line[400];
+    int n =
+        snprintf(line, sizeof(line), "lagoon: %s for %.1f s: process %d is in %s\n", what,
+                 seconds, (int)getpid(), describe_place(atomic_load(&i->place)));
+    size_t size = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
+    ssize_t written = write(STDERR_FILENO, line, size);
+    (void)written; // there is nobody left to tell
+}
+
+// Nothing of Lua has run since a signal was sent: it is in C, or in compiled code.
+static void report_stuck(Interrupt *i, double seconds)
+{
+    if (!i->has_reported && seconds >= i->report_after) {
+        i->has_reported = true;
+        say(i, "no line of Lua could run", seconds);
+    }
+    if (i->abort_after > 0 && seconds >= i->abort_after) {
+        say(i, "aborting: nothing could run", seconds);
+        abort();
+    }
+}
+
+// In the heartbeat's thread.
+static void on_late(Heartbeat *heartbeat, double seconds)
+{
+    Worker *worker = (Worker *)((char *)heartbeat - offsetof(Worker, poller.heartbeat));
+    Interrupt *i = &worker->interrupt;
+    if (!atomic_load(&i->is_armed)) {
+        i->has_reported = false;
+        i->sent_at = seconds;
+    } else if (i->sent_at > seconds) {
+        i->sent_at = 0; // there was a beat between
+    } else {
+        report_stuck(i, seconds - i->sent_at);
+    }
+    pthread_kill(i->main_thread, SIGPROF);
+}
+
+static void handle_signal(struct sigaction *before)
+{
+    struct sigaction ours = {.sa_sigaction = on_signal,
+                             .sa_flags = SA_RESTART | SA_SIGINFO};
+    sigaction(SIGPROF, &ours, before);
+}
+
+void interrupt_start(Worker *worker)
+{
+    Interrupt *i = &worker->interrupt;
+    i->main_thread = pthread_self();
+    i->report_after = 1;
+    watched = worker;
+    handle_signal(NULL);
+    if (heartbeat_start(&worker->poller.heartbeat, 50 * 1000, on_late) != 0) {
+        fprintf(stderr, "lagoon: no thread for the watchdog: tasks are not watched\n");
+    }
+}
+
+void interrupt_stop(Worker *worker)
+{
+    heartbeat_stop(&worker->poller.heartbeat);
+    signal(SIGPROF, SIG_IGN);
+    if (worker->interrupt.profiler_handler != NULL) {
+        luaJIT_profile_stop(worker->L);
+        worker->interrupt.profiler_handler = NULL;
+    }
+    lua_sethook(worker->L, NULL, 0, 0);
+    watched = NULL;
+}
+
+void interrupt_request(Worker *worker)
+{
+    if (worker->interrupt.profiler_handler != NULL) {
+        worker->interrupt.profiler_handler(SIGPROF);
+    }
+    atomic_store(&worker->interrupt.is_armed, true);
+    worker->interrupt.armed_at = now();
+    arm(worker->L, AT_ONCE);
+}
+
+static Worker *worker_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+// on_interrupt(f): f(armed_for, can_yield) -> nil | "raise", err | "end", err | "yield" |
+// "wait" is what the hook asks. armed_for: seconds that the hook could not run for.
+static int l_on_interrupt(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_pushlightuserdata(L, (void *)&on_interrupt_key);
+    lua_insert(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+// set_watch(period, report_after, abort_after): seconds. Lua that runs for longer than a
+// period is interrupted once a period; what is stuck outside of Lua is reported, and
+// aborted, unless abort_after is 0.
+static int l_set_watch(lua_State *L)
+{
+    Interrupt *i = &worker_of(L)->interrupt;
+    heartbeat_set_period(&worker_of(L)->poller.heartbeat,
+                         (uint32_t)(luaL_checknumber(L, 1) * 1e6));
+    i->report_after = luaL_checknumber(L, 2);
+    i->abort_after = luaL_checknumber(L, 3);
+    return 0;
+}
+
+static void ignore_sample(void *data, lua_State *L, int samples, int vmstate)
+{
+    (void)data;
+    (void)L;
+    (void)samples;
+    (void)vmstate;
+}
+
+// watch_compiled(): from now on loops are compiled so that they can be interrupted.
+static int l_watch_compiled(lua_State *L)
+{
+    Interrupt *i = &worker_of(L)->interrupt;
+    if (i->profiler_handler != NULL) {
+        return 0;
+    }
+    luaJIT_profile_start(L, "li1000", ignore_sample, NULL);
+    struct itimerval none = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_PROF, &none, NULL);
+    struct sigaction theirs;
+    handle_signal(&theirs);
+    i->profiler_handler = theirs.sa_handler;
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"on_interrupt", l_on_interrupt},
+    {"set_watch", l_set_watch},
+    {"watch_compiled", l_watch_compiled},
+    {NULL, NULL},
+};
+
+void interrupt_register(lua_State *L, Worker *worker)
+{
+    lua_pushlightuserdata(L, worker);
+    luaL_setfuncs(L, functions, 1);
+}

@@ -1,0 +1,108 @@
+--- options.lua: what the words of the command line say.
+
+local find, sub, match, format = string.find, string.sub, string.match, string.format
+local tonumber = tonumber
+
+-- Options without a value, and the fields that they set.
+local FLAGS = {
+  ['-i'] = 'interactive',
+  ['-v'] = 'version',
+  ['--version'] = 'version',
+  ['-h'] = 'help',
+  ['--help'] = 'help',
+}
+
+-- Seconds more than 0, or `off`.
+local function read_seconds(text)
+  local seconds = tonumber(text)
+  if text == 'off' then
+    return false
+  elseif seconds and seconds > 0 then
+    return seconds
+  end
+  return nil, 'seconds'
+end
+
+-- Options that set a limit: its name, and what reads the value.
+local LIMITS = {
+  ['--max-run'] = { 'run', read_seconds },
+  ['--max-stuck'] = { 'stuck', read_seconds },
+  ['--report'] = { 'report', read_seconds },
+}
+
+-- The value of the option at word i, which may stand in the word itself, and how many words that
+-- is; nil and a message.
+local function value_of(argv, i, name, inside)
+  if inside and inside ~= '' then
+    return inside, 1
+  elseif not argv[i + 1] then
+    return nil, format("option '%s' needs an argument", name)
+  end
+  return argv[i + 1], 2
+end
+
+local function read_step(options, argv, i)
+  local letter, inside = match(argv[i], '^%-([el])(.*)$')
+  local value, words = value_of(argv, i, argv[i], inside)
+  if not value then
+    return nil, words
+  end
+  options.steps[#options.steps + 1] = { kind = letter, value = value }
+  return words
+end
+
+local function read_limit(options, argv, i)
+  local name, inside = match(argv[i], '^(%-%-[%w-]+)=?(.*)$')
+  local limit = LIMITS[name]
+  if not limit then
+    return nil, format("unknown option '%s'", argv[i])
+  end
+  local text, words = value_of(argv, i, name, inside)
+  if not text then
+    return nil, words
+  end
+  local value, what = limit[2](text)
+  if value == nil then
+    return nil, format("option '%s' needs %s, got '%s'", name, what, text)
+  end
+  options.limits[limit[1]] = value
+  return words
+end
+
+-- Reads the option at word i: how many words it is; nil and a message.
+local function read_option(options, argv, i)
+  local word = argv[i]
+  if FLAGS[word] then
+    options[FLAGS[word]] = true
+    return 1
+  elseif find(word, '^%-[el]') then
+    return read_step(options, argv, i)
+  elseif find(word, '^%-%-') then
+    return read_limit(options, argv, i)
+  end
+  return nil, format("unknown option '%s'", word)
+end
+
+--- Reads the words argv[1], argv[2], ...: a table with the fields of FLAGS; `steps`, a list of
+-- what -e and -l want, as { kind, value }; `limits`, for limits.lua; and `script`, the number of
+-- the word that is the script. nil and a message where they make no sense.
+---@param argv string[]
+---@return table? options
+---@return string? problem
+return function(argv)
+  local options = { steps = {}, limits = {} }
+  local i = 1
+  while argv[i] and argv[i] ~= '-' and sub(argv[i], 1, 1) == '-' do
+    if argv[i] == '--' then
+      i = i + 1
+      break
+    end
+    local words, problem = read_option(options, argv, i)
+    if not words then
+      return nil, problem
+    end
+    i = i + words
+  end
+  options.script = i
+  return options
+end

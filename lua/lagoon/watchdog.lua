@@ -1,0 +1,139 @@
+--- watchdog.lua: tasks that run for long without waiting: reported, ended, or preempted.
+--
+-- The host interrupts Lua that has been running for a while (host/interrupt.c) between two
+-- instructions of a script, never inside the library, and asks here what is to be done. A run
+-- is what a task does between two waits; sched.lua numbers them.
+
+local host = require('lagoon.host')
+local frames = require('lagoon.frame')
+local sched = require('lagoon.sched')
+local slots = require('lagoon.slots')
+local task = require('lagoon.task')
+local traces = require('lagoon.trace')
+
+local EXTRA, SITE = slots.EXTRA, slots.SITE
+local format, gsub, traceback = string.format, string.gsub, debug.traceback
+local min, max, huge = math.min, math.max, math.huge
+local now = host.now
+
+local M = {}
+
+-- Seconds. A run that is longer is reported, or ended; false for never.
+local limits = { report = 0.1, run = false, stuck = false }
+
+local SLICE = 0.005 -- of a task that computes
+local IDLE_PERIOD = 0.05 -- how often the host looks when nothing is to be ended or preempted
+local computes = false
+
+-- The run that was seen last, when it began, and whether it was reported.
+local seen, since, is_reported = 0, 0, false
+
+local function say(which, ran)
+  local trace = gsub(traceback('', 3), '\n\t%[lagoon%]/lagoon/watchdog.lua[^\n]*', '')
+  host.log(
+    format(
+      'lagoon: %s has run for %.2f s without waiting, and holds up all others%s\nspawned at %s',
+      task.describe(which),
+      ran,
+      traces.strip(trace),
+      which[SITE]
+    )
+  )
+end
+
+-- How long the running task has been, to what can be known: the host could not interrupt it
+-- for the last `armed_for` seconds.
+local function measure(armed_for)
+  local running, run, first_run, turn_began = sched.run()
+  local time = now()
+  if run ~= seen then
+    seen, is_reported = run, false
+    since = run == first_run and turn_began or time - armed_for
+  end
+  return running, time - since
+end
+
+-- What is to become of a task that computes.
+local function preempt(extra, ran, can_yield)
+  if extra.cancel then
+    return 'raise', extra.cancel -- being preempted is a wait
+  elseif ran < SLICE then
+    return nil
+  elseif not can_yield then
+    return 'wait'
+  end
+  sched.set_preempted(true)
+  return 'yield'
+end
+
+local function on_interrupt(armed_for, can_yield)
+  local running, ran = measure(armed_for)
+  if not running then
+    return nil
+  end
+  local extra = running[EXTRA]
+  if extra and extra.ends_with then
+    return 'end', extra.ends_with
+  elseif extra and extra.computes then
+    return preempt(extra, ran, can_yield)
+  elseif limits.run and ran >= limits.run then
+    extra = frames.extra_of(running)
+    extra.ends_with = format('%sran too long: %.2f s without waiting', host.blame(), ran)
+    return 'end', extra.ends_with
+  elseif limits.report and ran >= limits.report and not is_reported then
+    is_reported = true
+    say(running, ran)
+  end
+end
+
+host.on_interrupt(on_interrupt)
+
+-- Tells the host how often to look.
+local function apply()
+  local period = IDLE_PERIOD
+  if limits.report then
+    period = min(period, limits.report / 2)
+  end
+  if limits.run then
+    period = min(period, limits.run / 4, 0.01)
+  end
+  if computes then
+    period = min(period, SLICE / 2)
+  end
+  local patience = limits.report and max(1, 10 * limits.report) or huge
+  host.set_watch(max(period, 0.001), patience, limits.stuck or 0)
+end
+
+--- There are tasks that compute from now on.
+function M.watch_compute()
+  if not computes then
+    computes = true
+    apply()
+  end
+end
+
+--- Sets limits, in seconds; false for none.
+--   report  a task that runs for longer without waiting is reported, with its traceback
+--   run     a task that runs for longer without waiting is ended
+--   stuck   a process in which no line of Lua has run for so long is aborted, with a core
+---@param new { report?: number|false, run?: number|false, stuck?: number|false }
+function M.limit(new)
+  for name in pairs(limits) do
+    if new[name] ~= nil then
+      limits[name] = new[name]
+    end
+  end
+  if limits.run then
+    host.watch_compiled()
+  end
+  apply()
+end
+
+--- The limits as they are.
+function M.limits()
+  return { report = limits.report, run = limits.run, stuck = limits.stuck }
+end
+
+apply()
+
+return M
