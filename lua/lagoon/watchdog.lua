@@ -19,10 +19,10 @@ local now = host.now
 local M = {}
 
 -- Seconds. A run that is longer is reported, or ended; false for never.
-local limits = { report = 0.1, run = false, stuck = false }
+local limits = { report = 0.1, run = false, stuck = false, slice = 0.005 }
 
-local SLICE = 0.005 -- of a task that computes
 local IDLE_PERIOD = 0.05 -- how often the host looks when nothing is to be ended or preempted
+local SHORTEST_PERIOD = 0.0002
 local computes = false
 
 -- The run that was seen last, when it began, and whether it was reported.
@@ -57,7 +57,7 @@ end
 local function preempt(extra, ran, can_yield)
   if extra.cancel then
     return 'raise', extra.cancel -- being preempted is a wait
-  elseif ran < SLICE then
+  elseif ran < limits.slice then
     return nil
   elseif not can_yield then
     return 'wait'
@@ -98,10 +98,10 @@ local function apply()
     period = min(period, limits.run / 4, 0.01)
   end
   if computes then
-    period = min(period, SLICE / 2)
+    period = min(period, limits.slice / 2)
   end
   local patience = limits.report and max(1, 10 * limits.report) or huge
-  host.set_watch(max(period, 0.001), patience, limits.stuck or 0)
+  host.set_watch(max(period, SHORTEST_PERIOD), patience, limits.stuck or 0)
 end
 
 --- There are tasks that compute from now on.
@@ -116,7 +116,8 @@ end
 --   report  a task that runs for longer without waiting is reported, with its traceback
 --   run     a task that runs for longer without waiting is ended
 --   stuck   a process in which no line of Lua has run for so long is aborted, with a core
----@param new { report?: number|false, run?: number|false, stuck?: number|false }
+--   slice   a task that computes is preempted after so long
+---@param new table<string, number|false>
 function M.limit(new)
   for name in pairs(limits) do
     if new[name] ~= nil then
@@ -131,7 +132,7 @@ end
 
 --- The limits as they are.
 function M.limits()
-  return { report = limits.report, run = limits.run, stuck = limits.stuck }
+  return { report = limits.report, run = limits.run, stuck = limits.stuck, slice = limits.slice }
 end
 
 apply()

@@ -28,8 +28,9 @@ function runtime.dump() end
 ---   report  seconds: a task that runs for longer without waiting is reported in the log
 ---   run     seconds: a task that runs for longer without waiting is ended: "ran too long"
 ---   stuck   seconds: a process in which no line of Lua could run for so long is aborted
----@param new? { report?: number|false, run?: number|false, stuck?: number|false }
----@return { report: number|false, run: number|false, stuck: number|false }
+---   slice   seconds: a task that computes is preempted after so long
+---@param new? { report?: number|false, run?: number|false, stuck?: number|false, slice?: number }
+---@return { report: number|false, run: number|false, stuck: number|false, slice: number }
 function runtime.limit(new) end
 
 return runtime
