@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh: measures Lagoon and its peers side by side and prints the ratios.
 #
-#     bench/run.sh [--quick] [micro] [echo] [idle] [start]
+#     bench/run.sh [--quick] [micro] [echo] [structure] [idle] [start]
 #
 # Without groups it runs them all. See README.md beside it for what is measured and how.
 set -u
@@ -22,7 +22,7 @@ job=     # the measuring command that runs now
 server=  # the server that is being measured
 
 usage() {
-    echo "usage: bench/run.sh [--quick] [micro] [echo] [idle] [start]" >&2
+    echo "usage: bench/run.sh [--quick] [micro] [echo] [structure] [idle] [start]" >&2
     exit 2
 }
 
@@ -33,11 +33,11 @@ for word in "$@"; do
         rounds=${ROUNDS:-1} seconds=1 warmup=0.3 starts=5 idle_counts=(5000)
         export BENCH_QUICK=1
         ;;
-    micro | echo | idle | start) groups+=("$word") ;;
+    micro | echo | structure | idle | start) groups+=("$word") ;;
     *) usage ;;
     esac
 done
-[[ ${#groups[@]} -gt 0 ]] || groups=(micro echo idle start)
+[[ ${#groups[@]} -gt 0 ]] || groups=(micro echo structure idle start)
 
 # --- processes -------------------------------------------------------------------------
 
@@ -179,6 +179,9 @@ parked, bytes|value|<=|700
 64 x 64 B, requests/s|c|>=|0.95
 64 x 64 B, user us/request|go|<=|0.7
 64 x 64 B, total us/request|c|<=|1.1
+reads in a timeout, user us/request|plain|<=|1.15
+1M timers armed, user us/request|plain|<=|1.05
+beside a busy task, p99.9 us|go|<=|1.0
 5000 idle, bytes/conn|value|<=|1100
 10000 idle, bytes/conn|value|<=|1100
 19000 idle, bytes/conn|value|<=|1100
@@ -217,11 +220,11 @@ run_micro() {
     done
 }
 
-# start_echo PEER BYTES: its echo server; Go's reads into a buffer of that size.
+# start_echo PEER BYTES [MODE]: its echo server; Go's reads into a buffer of that size.
 start_echo() {
     case $1 in
-    lagoon) start_server "$lagoon" "$bench/echo.lua" ;;
-    go) start_server env GOMAXPROCS=1 "$out/echo_go" -buf "$2" ;;
+    lagoon) start_server "$lagoon" "$bench/echo.lua" ${3:+"$3"} ;;
+    go) start_server env GOMAXPROCS=1 "$out/echo_go" -buf "$2" ${3:+"-$3"} ;;
     c) start_server "$out/echo_epoll" ;;
     esac
 }
@@ -264,6 +267,31 @@ run_echo() {
 512 64 4096 512 x 64 B
 64 16384 16384 64 x 16 KiB
 END
+}
+
+# load_structure ROW PEER MODE: an echo server in that mode, without one if that is -.
+load_structure() {
+    local peer=$2 mode=$3
+    [[ $peer != plain ]] || peer=lagoon
+    [[ $mode != - ]] || mode=
+    start_echo "$peer" 4096 "$mode" || return
+    load_echo "$1" "$2" 60 --conns 64 --size 64 --seconds "$seconds" --warmup "$warmup"
+    stop_server
+}
+
+run_structure() {
+    [[ -n ${has[c]-} && -n ${has[lagoon]-} ]] || return
+    for ((round = 0; round < 3 * rounds; round++)); do
+        for row in 'reads in a timeout' '1M timers armed'; do
+            load_structure "$row" plain -
+            [[ $row != reads* ]] || load_structure "$row" lagoon deadline
+            [[ $row != 1M* ]] || load_structure "$row" lagoon timers
+        done
+        [[ $round -lt $rounds ]] || continue
+        for peer in $(present lagoon go); do
+            load_structure 'beside a busy task' "$peer" busy
+        done
+    done
 }
 
 run_idle() {
@@ -313,6 +341,7 @@ for group in "${groups[@]}"; do
     case $group in
     micro) measure micro lagoon go ;;
     echo | idle) measure "$group" lagoon go c ;;
+    structure) measure structure lagoon plain go ;;
     start) measure start lagoon luajit true ;;
     esac
 done

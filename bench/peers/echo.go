@@ -24,7 +24,14 @@ func echo(conn net.Conn, size int) {
 
 func main() {
 	size := flag.Int("buf", 4096, "read buffer per conn, in bytes")
+	busy := flag.Bool("busy", false, "have a goroutine compute all the time besides")
 	flag.Parse()
+	if *busy {
+		go func() {
+			for {
+			}
+		}()
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
