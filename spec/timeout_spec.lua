@@ -305,4 +305,22 @@ describe('a task that swallows its cancellation again and again', function()
     assert.matches('command line%):5: in function', out)
     assert.matches('canceled: enough\tcanceled\t101', out)
   end)
+
+  it('leaves the tasks of its scopes to end by themselves, and loses no error', function()
+    local out = support.run([[
+      local task = lagoon.spawn(lagoon.scope, function(s)
+        s:spawn(function()
+          for _ = 1, 50 do pcall(lagoon.sleep, 3600) end
+          lagoon.shield(60, lagoon.sleep, 0.01)
+          error('late')
+        end)
+        while true do pcall(lagoon.sleep, 3600) end
+      end)
+      lagoon.yield()
+      lagoon.yield()
+      task:cancel()
+    ]])
+    assert.matches('goes on waiting', out)
+    assert.matches('task 3 failed: %(command line%):5: late', out)
+  end)
 end)

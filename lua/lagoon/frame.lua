@@ -163,6 +163,18 @@ function M.leave(frame)
   return extra
 end
 
+--- The task never leaves its frames: it was given up. Errors of its scopes' tasks go to the log.
+function M.abandon(task)
+  local frame = task[EXTRA].frame
+  while frame do
+    frame.is_over, frame.owner = true, false
+    if frame[WHEN] then
+      heap.disarm(frame)
+    end
+    frame = frame.outer
+  end
+end
+
 -- Somebody may keep the frame, and with it those around it: they are not used again.
 local function share(frame)
   local ctx = frame

@@ -238,6 +238,7 @@ local function on_abandon(task)
       task[SITE]
     )
   )
+  frames.abandon(task)
   conclude(task, CANCELED, task[EXTRA].cancel)
 end
 
