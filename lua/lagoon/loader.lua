@@ -79,9 +79,7 @@ end
 local function finish_loading(name)
   local waiters = loading[name].queue
   loading[name] = nil
-  while waiters:first() do
-    sched.wake(waiters:pop(), true)
-  end
+  sched.wake_all(waiters)
 end
 
 local function load_module(name)

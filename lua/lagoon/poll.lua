@@ -12,7 +12,8 @@ local slots = require('lagoon.slots')
 local new_queue = require('lagoon.queue').new
 
 local NEXT, WHEN = slots.NEXT, slots.WHEN
-local wake, wake_pair, park, second = sched.wake, sched.wake_pair, sched.park, sched.second
+local wake, wake_all, wake_pair = sched.wake, sched.wake_all, sched.wake_pair
+local park, second = sched.park, sched.second
 local host_poll = host.poll
 
 local M = {
@@ -178,9 +179,7 @@ function M.close(token)
   local queue = queues[token]
   if queue then
     queues[token] = nil
-    while queue:first() do
-      wake(queue:pop(), true) -- and finds out by trying
-    end
+    wake_all(queue) -- who find out by trying
   end
   notify(token)
 end

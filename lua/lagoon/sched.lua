@@ -100,6 +100,13 @@ local function wake(task, value)
 end
 M.wake = wake
 
+--- Ends the waits of all the tasks in a queue.
+function M.wake_all(queue)
+  while queue:first() do
+    wake(queue:pop(), true)
+  end
+end
+
 --- Ends the wait of a waiter that is out of its source's books: a task's, or a select case's.
 function M.hand(waiter, value)
   if waiter[CO] then

@@ -15,7 +15,7 @@ local options = require('lagoon.net.pipe_options')
 local gather = require('lagoon.net.gather')
 
 local now, park, second = host.now, sched.park, sched.second
-local wake, wake_pair = sched.wake, sched.wake_pair
+local wake, wake_all, wake_pair = sched.wake, sched.wake_all, sched.wake_pair
 local sub, min, pcall, error, type = string.sub, math.min, pcall, error, type
 local getmetatable = getmetatable
 local setmetatable, ipairs, pairs, find = setmetatable, ipairs, pairs, string.find
@@ -50,13 +50,6 @@ end
 
 function Pipe:buffered()
   return self.inbox and self.inbox:buffered() or 0
-end
-
--- Wakes everybody in a queue, to look again.
-local function wake_all(queue)
-  while queue:first() do
-    wake(queue:pop(), true)
-  end
 end
 
 function Pipe:room_made()
