@@ -10,6 +10,7 @@ local canceled = require('lagoon.canceled')
 local task = require('lagoon.task')
 local traces = require('lagoon.trace')
 local slots = require('lagoon.slots')
+local frames = require('lagoon.frame')
 
 local EXTRA, SITE = slots.EXTRA, slots.SITE
 local traceback, format, concat = debug.traceback, string.format, table.concat
@@ -19,7 +20,7 @@ local M = {}
 
 local function current_extra()
   local running = sched.current()
-  return running and running[EXTRA] or nil
+  return running and frames.extra_of(running)
 end
 
 --- The message handler of every call that may raise on what it catches: keeps the traceback of
@@ -34,6 +35,13 @@ function M.on_error(err)
     extra.is_raised_on = false
   end
   return err
+end
+
+--- How an error came about that on_error() has just seen; nil if that is not known.
+---@return string? trace
+function M.trace_of(err)
+  local extra = current_extra()
+  return extra and rawequal(extra.origin, err) and extra.origin_trace or nil
 end
 
 --- Raises on what on_error() has seen; or another error, which has come about as `trace` says.
