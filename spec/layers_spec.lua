@@ -15,7 +15,7 @@ local LUA_LAYERS = {
   },
   { name = 'sources that end waits', default = true },
   { name = 'structure', 'lagoon.scope', 'lagoon.sync', 'lagoon.context', 'lagoon.contexts',
-    'lagoon.timeout', 'lagoon.failures' },
+    'lagoon.timeout', 'lagoon.failures', folder = 'lagoon.sync' },
   { name = 'net', 'lagoon.net', folder = 'lagoon.net' },
   { name = 'protocols' },
   {

@@ -227,6 +227,18 @@ describe('a script', function()
     end)
   end)
 
+  describe('crawl.lua', function()
+    it('finds all pages, and gives up on those that do not answer', function()
+      local output, status = support.lagoon('scripts/crawl.lua', '8')
+      assert.same({ '37 pages, 2 of them dead\n', 0 }, { output, status })
+    end)
+
+    it('stops when its time is over', function()
+      local output, status = support.lagoon('scripts/crawl.lua', '1', '0')
+      assert.same({ '0 pages, 0 of them dead: timeout\n', 0 }, { output, status })
+    end)
+  end)
+
   describe('ticker.lua', function()
     it('ticks as often as it is told', function()
       local output, status = support.lagoon('scripts/ticker.lua', '0.01', '3')

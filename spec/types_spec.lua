@@ -4,7 +4,7 @@ local lagoon = require('lagoon')
 local net = lagoon.net
 
 local MODULES = {
-  'lagoon', 'lagoon.context', 'lagoon.net', 'lagoon.runtime', 'lagoon.signal',
+  'lagoon', 'lagoon.context', 'lagoon.net', 'lagoon.runtime', 'lagoon.signal', 'lagoon.sync',
 }
 
 local function path_of(module)
@@ -53,6 +53,12 @@ describe('a type stub', function()
     instances.Ticker = lagoon.ticker(60)
     instances.Timer = lagoon.timer(60, function() end)
     instances.Context = lagoon.context.background()
+    instances.Mutex = lagoon.sync.mutex()
+    instances.RWMutex = lagoon.sync.rwmutex()
+    instances.Cond = lagoon.sync.cond(instances.Mutex)
+    instances.Semaphore = lagoon.sync.semaphore(1)
+    instances.WaitGroup = lagoon.sync.waitgroup()
+    instances.SingleFlight = lagoon.sync.singleflight()
     lagoon.scope(function(scope)
       instances.Scope = scope
     end)
@@ -69,6 +75,7 @@ describe('a type stub', function()
 
   local CLASSES = {
     'Task', 'Chan', 'Selector', 'Ticker', 'Timer', 'Scope', 'Context', 'Listener', 'Conn', 'Pipe',
+    'Mutex', 'RWMutex', 'Cond', 'Semaphore', 'WaitGroup', 'SingleFlight',
   }
   for _, class in ipairs(CLASSES) do
     it('names methods of a ' .. class, function()

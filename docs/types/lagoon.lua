@@ -10,6 +10,7 @@
 ---@field net lagoon.net
 ---@field runtime lagoon.runtime
 ---@field signal lagoon.signal
+---@field sync lagoon.sync
 ---@field canceled any equal to every value that a canceled task's waits raise
 ---@field _VERSION string
 local lagoon = {}

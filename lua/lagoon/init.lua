@@ -59,7 +59,7 @@ function M.current()
   return sched.current()
 end
 
-local SUBMODULES = { context = true, net = true, runtime = true, signal = true }
+local SUBMODULES = { context = true, net = true, runtime = true, signal = true, sync = true }
 
 return setmetatable(M, {
   __index = function(_, key)
