@@ -23,6 +23,7 @@ local push, pop, remove = queue.push, queue.pop, queue.remove
 local MAX_CAPACITY = 2 ^ 30
 
 -- The slots of a channel.
+local ORIGIN = 0 -- what sends on it, if not a script: it has a description()
 local COUNT = 1 -- values in the buffer
 local CAPACITY = 2
 local OLDEST = 3 -- index of the oldest value in the buffer
@@ -164,8 +165,17 @@ function Chan:unpark(task)
 end
 
 --- What a parked task waits for.
-function Chan.reason(_, task)
-  return task[VALUE] == RECEIVING and 'chan recv' or 'chan send'
+function Chan:reason(task, brief)
+  if task[VALUE] ~= RECEIVING then
+    return 'chan send'
+  end
+  local origin = not brief and self[ORIGIN]
+  return origin and format('chan recv (%s)', origin:description()) or 'chan recv'
+end
+
+--- Has reason() tell what sends on the channel: origin:description().
+function M.set_origin(ch, origin)
+  ch[ORIGIN] = origin
 end
 
 -- For select: whether an operation would not wait, and its case's place in the queue.

@@ -11,7 +11,7 @@ local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local new_queue = require('lagoon.queue').new
 
-local NEXT, WHEN = slots.NEXT, slots.WHEN
+local NEXT, WHEN, ON = slots.NEXT, slots.WHEN, slots.ON
 local wake, wake_all, wake_pair = sched.wake, sched.wake_all, sched.wake_pair
 local park, second = sched.park, sched.second
 local host_poll = host.poll
@@ -68,6 +68,15 @@ function M.forget(token, task)
   return false
 end
 
+-- What those wait for who queue for a token's direction: `why` is the token.
+local function turn_reason(queue, _, brief)
+  local first = waiters[queue.why]
+  if not first then
+    return 'a turn at a busy conn'
+  end
+  return first[ON]:reason(first, brief) .. ', after another task'
+end
+
 --- Parks the running task behind whoever is at the direction that the token stands for, first
 -- come first served: true when it is its turn, or nil, code. Who had a turn calls release() when
 -- it is done; who found the direction taken again waits `again`, at the front.
@@ -75,7 +84,8 @@ end
 function M.queue(token, deadline, again)
   local queue = queues[token]
   if not queue then
-    queue = new_queue('a turn at a busy conn')
+    queue = new_queue(token)
+    queue.reason = turn_reason
     queues[token] = queue
   end
   local task = sched.self()
@@ -150,6 +160,12 @@ function M.watch(token, case)
   end
   queue:push(case)
   M.pending = M.pending + 1
+end
+
+--- The same for who keeps nobody waiting: the program may end in spite of it.
+function M.watch_idly(token, watch)
+  M.watch(token, watch)
+  M.pending = M.pending - 1
 end
 
 function M.unwatch(token, case)

@@ -9,7 +9,7 @@
 local slots = require('lagoon.slots')
 
 local NEXT, PREV = slots.NEXT, slots.PREV
-local setmetatable, tostring = setmetatable, tostring
+local setmetatable, tostring, type = setmetatable, tostring, type
 
 local M = {}
 
@@ -62,7 +62,8 @@ local FIRST, LAST = 1, 2
 local Queue = {}
 Queue.__index = Queue
 
----@param reason any for people, as tostring() has it: "a turn", or the task to end
+---@param reason any for people: "a turn"; or the task for whose end it is; or what an owner with a
+-- reason() of its own needs for that
 function M.new(reason)
   return setmetatable({ false, false, why = reason }, Queue)
 end
@@ -118,8 +119,12 @@ function Queue:length()
   return n
 end
 
-function Queue:reason()
-  return tostring(self.why)
+function Queue:reason(_, brief)
+  local why = self.why
+  if type(why) == 'string' then
+    return why
+  end
+  return brief and 'a task to end' or tostring(why) .. ' to end'
 end
 
 return M

@@ -7,7 +7,8 @@
 --
 -- A source is whatever a task parks on. The scheduler asks two things of it:
 --   source:unpark(task)   forget the task: its wait ends in another way
---   source:reason(task)   what it waits for, for people
+--   source:reason(task, brief)   what it waits for, for people; if `brief`, only of what kind that
+--                                is: the same for many of them
 -- Ending a wait is up to the source: take the task out of its own books, then wake(task, value),
 -- and park() returns the value. A new kind of source needs no change here.
 

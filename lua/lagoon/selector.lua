@@ -15,7 +15,7 @@ local misuse = require('lagoon.misuse')
 local understand = require('lagoon.cases').understand
 
 local VALUE, WHEN = slots.VALUE, slots.WHEN
-local pairs = pairs
+local pairs, type, tostring, concat = pairs, type, tostring, table.concat
 local setmetatable, rawequal = setmetatable, rawequal
 local bxor, lshift, rshift, tobit = bit.bxor, bit.lshift, bit.rshift, bit.tobit
 local format = string.format
@@ -40,6 +40,7 @@ Case.__index = Case
 
 local Selector = {}
 Selector.__index = Selector
+M.Case, M.Selector = Case, Selector
 
 local function unlink_all(selector, except)
   local cases = selector.cases
@@ -101,8 +102,34 @@ function Selector:unpark()
   self.task = false
 end
 
+local MAX_KEYS = 5 -- that a reason names
+
+-- The key of a case, without asking a metatable.
+local function key_text(key)
+  local kind = type(key)
+  return (kind == 'string' or kind == 'number' or kind == 'boolean') and tostring(key) or kind
+end
+
 function Selector:reason()
-  return format('select of %d', self.count)
+  if self.what then
+    return self.what
+  end
+  local n, keys = self.count, {}
+  for i = 1, n do
+    if i > MAX_KEYS then
+      keys[i] = '...'
+      break
+    end
+    keys[i] = key_text(self.cases[i].key)
+  end
+  if self.seconds then
+    n = n + 1
+    keys[#keys + 1] = 'timeout'
+  end
+  if n == 0 then
+    return 'select {}'
+  end
+  return format('select of %d: %s', n, concat(keys, ', '))
 end
 
 -- One of the cases that are ready, all with the same chance; nil if none is.
@@ -235,6 +262,7 @@ function M.new()
     value = false, -- what it fired with
     expired = false,
     failure = false, -- why a case could not be waited for
+    what = false, -- what its task is said to wait for, instead of naming its cases
   }, Selector)
 end
 

@@ -6,20 +6,23 @@ local sched = require('lagoon.sched')
 local WHEN = require('lagoon.slots').WHEN
 
 local now, park, self_task = host.now, sched.park, sched.self
-local format = string.format
+local duration = require('lagoon.trace').duration
 
 local M = {}
 
 -- A source without books: the timers know of the task.
 local SLEEP = {}
+M.SLEEP = SLEEP
 
 function SLEEP.unpark() end
 
-function SLEEP.reason(_, task)
+function SLEEP.reason(_, task, brief)
   if not task[WHEN] then
     return 'select {}'
+  elseif brief then
+    return 'sleep'
   end
-  return format('sleep, %.3fs left', task[WHEN] - now())
+  return 'sleep, ' .. duration(task[WHEN] - now()) .. ' left'
 end
 
 --- Parks for some seconds. 0 and less is as yield().

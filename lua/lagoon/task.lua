@@ -360,10 +360,12 @@ function meta.__tostring(task)
 end
 
 --- What a parked task waits for, for people; nil if it is not parked.
-function M.reason(task)
+---@param brief? boolean only the kind of wait
+---@return string?
+function M.reason(task, brief)
   local on = task[ON]
   if on and not ENDINGS[on] then
-    return on:reason(task)
+    return on:reason(task, brief)
   end
 end
 

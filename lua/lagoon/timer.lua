@@ -11,6 +11,7 @@ local misuse = require('lagoon.misuse')
 local WHEN = slots.WHEN
 local setmetatable, getmetatable, type = setmetatable, getmetatable, type
 local now, spawn_site = host.now, task.spawn_site
+local set_origin, duration = chan.set_origin, require('lagoon.trace').duration
 
 local M = {
   pinned = 0, -- timers that will start a task: the program does not end before them
@@ -26,12 +27,18 @@ function After:expire(time)
   self.ch:try_send(time)
 end
 
+function After:description()
+  local when = self[WHEN]
+  return when and 'after, due in ' .. duration(when - now()) or 'after, past'
+end
+
 function M.after(seconds)
   misuse.check_seconds(seconds, 'seconds')
   local item = setmetatable(
     { false, false, false, false, false, false, false, ch = chan.new(1) },
     After
   )
+  set_origin(item.ch, item)
   heap.arm(item, now() + seconds)
   return item.ch
 end
@@ -53,6 +60,10 @@ function Ticker:expire(time)
   end
   self.due = due
   heap.arm(self, due)
+end
+
+function Ticker:description()
+  return 'ticker, every ' .. duration(self.period) .. (self[WHEN] and '' or ', stopped')
 end
 
 function Ticker:stop()
@@ -82,6 +93,7 @@ function M.ticker(seconds)
     period = seconds,
     due = due,
   }, Ticker)
+  set_origin(ticker.ch, ticker)
   heap.arm(ticker, due)
   return ticker
 end

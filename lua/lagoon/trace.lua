@@ -1,7 +1,7 @@
---- trace.lua: errors and tracebacks as text.
+--- trace.lua: errors, tracebacks and times as text.
 
 local tostring, type, pcall, rawequal = tostring, type, pcall, rawequal
-local gsub, traceback = string.gsub, debug.traceback
+local gsub, format, traceback = string.gsub, string.format, debug.traceback
 
 local M = {}
 
@@ -30,6 +30,16 @@ function M.of(extra, co, err)
     return strip(extra.origin_trace)
   end
   return strip(traceback(co, to_text(err)))
+end
+
+--- A length of time: "20ms", "3.2s", "41s".
+---@param seconds number
+---@return string
+function M.duration(seconds)
+  if seconds < 0.1 then
+    return format('%.0fms', seconds > 0 and seconds * 1000 or 0)
+  end
+  return format(seconds < 10 and '%.1fs' or '%.0fs', seconds)
 end
 
 return M

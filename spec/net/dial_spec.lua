@@ -6,6 +6,7 @@ local resolve = require('lagoon.net.resolve')
 local wiring = require('spec.net.wiring')
 local misuse = require('spec.support').misuse
 local start, join, code, keep = wiring.start, wiring.join, wiring.code, wiring.keep
+local listen_deaf = wiring.listen_deaf
 local net, runtime = lagoon.net, lagoon.runtime
 
 ffi.cdef('int getsockopt(int fd, int level, int name, void *value, unsigned *length);')
@@ -20,17 +21,6 @@ end
 
 local function port_of(listener)
   return listener:addr():match(':(%d+)$')
-end
-
--- A listener that answers nobody any more: its backlog is full, and packets are dropped.
-local function listen_deaf(network, address)
-  local listener = listen(network, address, { backlog = 0 })
-  local conn
-  repeat
-    conn = net.dial(network, listener:addr(), { timeout = 0.02 })
-    keep(conn or listener)
-  until not conn
-  return listener:addr()
 end
 
 describe('dialing', function()

@@ -71,6 +71,18 @@ function M.listen(kind, opts)
   return M.keep(assert(net.listen(network, address, opts))), network
 end
 
+--- The address of a listener that answers nobody any more: its backlog is full, and packets are
+-- dropped.
+function M.listen_deaf(network, address)
+  local listener = M.keep(assert(net.listen(network, address, { backlog = 0 })))
+  local conn
+  repeat
+    conn = net.dial(network, listener:addr(), { timeout = 0.02 })
+    M.keep(conn or listener)
+  until not conn
+  return listener:addr()
+end
+
 --- Two conns, connected to each other.
 function M.open(kind)
   if kind == 'pipe' then

@@ -223,10 +223,10 @@ function Conn:unpark(task)
 end
 
 --- What a task parked on the conn waits for.
-function Conn:reason(task)
+function Conn:reason(task, brief)
   local reading = self:tokens()
-  local direction = reading and poll.waiters[reading] == task and 'read' or 'write'
-  return format('conn %s %s', direction, self:remote_addr() or '?')
+  local what = reading and poll.waiters[reading] == task and 'conn read' or 'conn write'
+  return brief and what or format('%s %s', what, self:remote_addr() or '?')
 end
 
 -- Who is told that a conn of theirs was closed, by owner:conn_closed(conn). A userdata's

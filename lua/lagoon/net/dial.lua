@@ -8,7 +8,7 @@ local host = require('lagoon.host')
 local sleep = require('lagoon.sleep').sleep
 local misuse = require('lagoon.misuse')
 local cases = require('lagoon.cases')
-local selecting = require('lagoon.select')
+local selectors = require('lagoon.selector')
 local watch = require('lagoon.watch')
 local address = require('lagoon.net.address')
 local resolve = require('lagoon.net.resolve')
@@ -37,7 +37,7 @@ local function interleave(addresses)
   return ordered
 end
 
--- A race of attempts: `conns` maps conns in progress to a number, `left` are addresses to try.
+-- A race of attempts: `conns` maps a number to each conn in progress, a case of the selector too.
 local Race = {}
 Race.__index = Race
 
@@ -53,7 +53,7 @@ function Race:begin_next()
     local conn, err = host.connect(ip, self.port, from, self.local_port)
     if conn then
       self.conns[self.next] = conn
-      self.cases[self.next] = cases.operation(watch.WRITE, conn)
+      selectors.set(self.selector, self.next, cases.operation(watch.WRITE, conn))
       return true
     end
     self.err = err
@@ -61,14 +61,16 @@ function Race:begin_next()
   return false
 end
 
+local function keep() end
+
 -- Waits for an attempt to end, or for the time to begin the next: its number, or "timeout".
 function Race:wait()
   local till = self.deadline
   if self.next <= #self.ips then
     till = min(till, now() + ATTEMPT_DELAY)
   end
-  self.cases.timeout = till - now()
-  return (selecting.select(self.cases))
+  selectors.set(self.selector, 'timeout', till - now())
+  return (selectors.run(self.selector, keep))
 end
 
 -- The conn that won, or nil and the last error.
@@ -85,7 +87,8 @@ function Race:run()
       self:begin_next()
     else
       local conn = self.conns[which]
-      self.conns[which], self.cases[which] = nil, nil
+      self.conns[which] = nil
+      selectors.set(self.selector, which, nil)
       local ok, err = conn:connect_result()
       if ok then
         return conn
@@ -103,11 +106,12 @@ function Race:close()
   end
 end
 
-local function race(ips, port, local_ip, local_port, deadline)
+local function race(what, ips, port, local_ip, local_port, deadline)
   local self = setmetatable({
     ips = ips, next = 1, port = port, local_ip = local_ip, local_port = local_port,
-    deadline = deadline, conns = {}, cases = {},
+    deadline = deadline, conns = {}, selector = selectors.new(),
   }, Race)
+  self.selector.what = what
   -- A cancellation passes through here: the attempts must not outlive it.
   local ok, conn, err = pcall(self.run, self)
   self:close()
@@ -133,7 +137,7 @@ local function dial_ip(network, text, opts, deadline)
   if not ips then
     return nil, err
   end
-  return race(interleave(ips), port, local_ip, local_port, deadline)
+  return race('dial ' .. text, interleave(ips), port, local_ip, local_port, deadline)
 end
 
 -- A unix socket connects at once, or its backlog is full, which no event tells the end of.

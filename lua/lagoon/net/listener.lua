@@ -120,8 +120,8 @@ function Listener:unpark(task)
   end
 end
 
-function Listener:reason()
-  return 'accept on ' .. tostring(self:addr())
+function Listener:reason(_, brief)
+  return brief and 'accept' or 'accept ' .. tostring(self:addr())
 end
 
 --- Closes the listener; tasks parked in accept() get nil, "closed". The socket file of a unix

@@ -19,8 +19,8 @@ function Lookup:unpark(task)
   end
 end
 
-function Lookup:reason()
-  return 'look-up of ' .. self.name
+function Lookup:reason(_, brief)
+  return brief and 'look-up' or 'look-up of ' .. self.name
 end
 
 local function only(addresses, network)

@@ -9,6 +9,7 @@ local listen = require('lagoon.net.listener')
 local queue = require('lagoon.queue')
 
 local setmetatable, type, pcall, error = setmetatable, type, pcall, error
+local tostring = tostring
 local debug_getmetatable = debug.getmetatable
 
 -- Descriptors that are not for clients: files, look-ups, conns to other servers.
@@ -137,7 +138,7 @@ local function serve(listener, handler, opts)
     count = 0, -- conns that are served
     rejected = 0,
     max_conns = max_conns or default_max_conns(),
-    room = queue.new('room for another conn'),
+    room = queue.new('room for another conn at ' .. tostring(listener:addr())),
     max_per_ip = per_ip,
     per_ip = per_ip and {}, -- conns of each address
     keys = per_ip and {}, -- conn to its address

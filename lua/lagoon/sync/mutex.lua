@@ -97,8 +97,8 @@ function Mutex:unpark(task)
 end
 
 --- What a parked task waits for.
-function Mutex:reason()
-  return 'mutex lock, held by ' .. describe(self[HOLDER])
+function Mutex:reason(_, brief)
+  return brief and 'mutex lock' or 'mutex lock, held by ' .. describe(self[HOLDER])
 end
 
 function Mutex:__tostring()
