@@ -1,4 +1,4 @@
-// runtime.c: what lua/lagoon/sched.lua is built on.
+// runtime.c: what lua/lagoon/sched.lua and runtime.lua are built on.
 
 #include "runtime.h"
 #include "misuse.h"
@@ -100,6 +100,27 @@ static int l_log(lua_State *L)
     return 0;
 }
 
+// not_begun(coroutine) -> the function and the arguments that it will begin with, or what
+// it has returned; nothing while it runs or waits, when it has frames for
+// debug.getinfo().
+static int l_not_begun(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    lua_Debug ar;
+    if (co == NULL || co == L || lua_status(co) != 0 || lua_getstack(co, 0, &ar) != 0) {
+        return 0;
+    }
+    int n = lua_gettop(co);
+    if (!lua_checkstack(L, n) || !lua_checkstack(co, 1)) {
+        return 0;
+    }
+    for (int i = 1; i <= n; i++) {
+        lua_pushvalue(co, i);
+        lua_xmove(co, L, 1);
+    }
+    return n;
+}
+
 // is_terminal(fd)
 static int l_is_terminal(lua_State *L)
 {
@@ -108,11 +129,8 @@ static int l_is_terminal(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"now", l_now},
-    {"poll", l_poll},
-    {"figures", l_figures},
-    {"log", l_log},
-    {"is_terminal", l_is_terminal},
+    {"now", l_now}, {"poll", l_poll},           {"figures", l_figures},
+    {"log", l_log}, {"not_begun", l_not_begun}, {"is_terminal", l_is_terminal},
     {NULL, NULL},
 };
 

@@ -21,6 +21,7 @@ local LUA_LAYERS = {
   {
     name = 'what scripts and the command line see',
     'lagoon', 'lagoon.runtime', 'lagoon.limits', 'lagoon.options',
+    'lagoon.dump', 'lagoon.leaks', 'lagoon.quit',
     'lagoon.coroutine', 'lagoon.loader', 'lagoon.repl', 'lagoon.cli',
     'lagoon.boot', 'lagoon.test', folder = 'lagoon.test',
   },

@@ -23,6 +23,7 @@ Context.__index = Context
 M.Context = Context
 
 local classes = { [Context] = true }
+M.classes = classes
 
 local function check(ctx)
   if type(ctx) ~= 'table' or not classes[getmetatable(ctx)] then

@@ -17,6 +17,7 @@ local WHEN, ENTRY = slots.WHEN, slots.ENTRY
 local M = {}
 
 local times, items = {}, {}
+M.items = items -- dead entries too
 local count = 0 -- entries
 local armed = 0 -- items; each has one entry that counts, and the other entries are dead
 
@@ -155,6 +156,18 @@ function M.pop(now)
       return item
     end
   end
+end
+
+--- A list of the armed items.
+function M.armed_items()
+  local list = {}
+  for i = 1, count do
+    local item = items[i]
+    if item[WHEN] and item[ENTRY] == times[i] then
+      list[#list + 1] = item
+    end
+  end
+  return list
 end
 
 --- The number of armed items.

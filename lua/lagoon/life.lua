@@ -13,6 +13,7 @@ local M = {}
 -- Coroutines that have finished one task and wait for the next.
 local POOL_MAX = 1024
 local pool, pooled = {}, 0
+M.pool = pool
 local spare -- the coroutine of the task that has ended last; false if that was given up before
 
 local on_end -- called as on_end(task, n, ...) in the task itself when its function has returned

@@ -1,5 +1,6 @@
 --- runtime.lua: `lagoon.runtime`: what the worker is doing, in figures and in words.
 
+local background = require('lagoon.background')
 local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local loop = require('lagoon.loop')
@@ -9,9 +10,8 @@ local slots = require('lagoon.slots')
 local task = require('lagoon.task')
 local limits = require('lagoon.limits')
 
-local CO, SITE, EXTRA = slots.CO, slots.SITE, slots.EXTRA
-local collectgarbage, traceback, format = collectgarbage, debug.traceback, string.format
-local concat, sort, gsub, ipairs = table.concat, table.sort, string.gsub, ipairs
+local SITE, ID, EXTRA, SINCE = slots.SITE, slots.ID, slots.EXTRA, slots.SINCE
+local now, collectgarbage, sort, max = host.now, collectgarbage, table.sort, math.max
 
 local M = {
   limit = limits.limit,
@@ -28,7 +28,7 @@ local M = {
 ---@return table<string, number>
 function M.stats()
   local figures = host.figures()
-  local ready, running = sched.ready(), sched.current() and 1 or 0
+  local ready, running = sched.ready() + background.count, sched.current() and 1 or 0
   figures.tasks = task.count
   figures.ready, figures.running = ready, running
   figures.parked = task.count - ready - running
@@ -39,54 +39,56 @@ function M.stats()
   return figures
 end
 
---- All live tasks, oldest first: id, name, state, waits_on (what, for people), site (of its spawn).
----@return table[]
-function M.tasks()
-  local list = {}
-  for i = 1, task.count do
-    local t = task.live[i]
-    local extra = t[EXTRA]
-    list[i] = {
-      id = t.id,
-      name = extra and extra.name,
-      state = t:status(),
-      waits_on = task.reason(t),
-      site = t[SITE],
-      task = t,
-    }
+local function older(a, b)
+  return a.id < b.id
+end
+
+-- What scripts see of a task.
+local function record(t, time)
+  local extra, state = t[EXTRA], t:status()
+  return {
+    id = t[ID],
+    name = extra and extra.name or nil,
+    state = state,
+    waits_on = task.reason(t),
+    waited = state == 'parked' and max(time - t[SINCE], 0) or nil,
+    site = t[SITE],
+    task = t,
+  }
+end
+
+local function records(tasks, n)
+  local list, time = {}, now()
+  for i = 1, n do
+    list[i] = record(tasks[i], time)
   end
-  sort(list, function(a, b)
-    return a.id < b.id
-  end)
+  sort(list, older)
   return list
 end
 
--- The script's part of a task's stack.
-local function stack_of(t)
-  if t == sched.current() or not t[CO] then
-    return ''
-  end
-  local trace = traceback(t[CO])
-  trace = gsub(trace, '^stack traceback:', '')
-  trace = gsub(trace, "\n\t%[C%]: in function '?p?call'?", '')
-  return trace
+--- All live tasks, oldest first: id, name, state, waits_on (what, for people), waited (for how many
+-- seconds; both if it is parked), site (of its spawn), task.
+---@return table[]
+function M.tasks()
+  return records(task.live, task.count)
 end
 
---- The tasks as text: what each waits for, where it was spawned, and its stack.
+-- What few programs call is loaded by those.
+
+--- The tasks as text: what each waits for and since when, where it was spawned, and its stack;
+-- equal ones together. Gives way to others while there is much to do.
+---@async
 ---@return string
 function M.dump()
-  local lines = {}
-  for _, t in ipairs(M.tasks()) do
-    lines[#lines + 1] = format(
-      '%s: %s%s, spawned at %s%s',
-      task.describe(t.task),
-      t.state,
-      t.waits_on and ' on ' .. t.waits_on or '',
-      t.site,
-      stack_of(t.task)
-    )
-  end
-  return concat(lines, '\n')
+  return require('lagoon.dump').text()
+end
+
+--- The parked tasks that nothing can wake any more but a cancellation, oldest first, as in tasks():
+-- nothing that can still run reaches what they wait for. Nothing else happens meanwhile.
+---@return table[]
+function M.leaks()
+  local found = require('lagoon.leaks').find()
+  return records(found, #found)
 end
 
 return M

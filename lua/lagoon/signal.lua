@@ -4,8 +4,10 @@ local host = require('lagoon.host')
 local poll = require('lagoon.poll')
 local chan = require('lagoon.chan')
 local misuse = require('lagoon.misuse')
+local defaults = require('lagoon.signal_default')
 
 local select, setmetatable, pcall, error = select, setmetatable, pcall, error
+local concat = table.concat
 
 local M = {}
 
@@ -19,6 +21,14 @@ end
 
 local watches = setmetatable({}, { __mode = 'k' }) -- channel to its list of watches
 
+-- The watches of a channel are what sends on it.
+local List = {}
+List.__index = List
+
+function List:description()
+  return concat(self.names, ', ')
+end
+
 --- A channel on which the names of the signals arrive: `signal.notify("SIGTERM", "SIGINT")`. The
 -- process does not do what it would have done by default. Signals that come while the
 -- channel is full (16) are dropped.
@@ -26,8 +36,9 @@ local watches = setmetatable({}, { __mode = 'k' }) -- channel to its list of wat
 ---@return lagoon.Chan
 function M.notify(...)
   local ch = chan.new(16)
-  local list = {}
+  local list = setmetatable({ names = { ... } }, List)
   watches[ch] = list
+  chan.set_origin(ch, list)
   if select('#', ...) == 0 then
     misuse.raise('name at least one signal')
   end
@@ -48,6 +59,7 @@ function M.notify(...)
     setmetatable(watch, Watch)
     list[i] = watch
     poll.watch(token, watch)
+    defaults.suspend(name)
   end
   return ch
 end
@@ -63,6 +75,7 @@ function M.stop(ch)
   for i = 1, #list do
     poll.unwatch(list[i].token, list[i])
     host.unwatch_signal(list[i].box)
+    defaults.resume(list[i].name)
   end
   ch:close()
   return true

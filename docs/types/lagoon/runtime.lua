@@ -12,7 +12,8 @@ function runtime.stats() end
 ---@field id integer
 ---@field name? string
 ---@field state "ready"|"running"|"parked"
----@field waits_on? string for people
+---@field waits_on? string for people, if it is parked
+---@field waited? number seconds for which it has been parked
 ---@field site string where it was spawned
 ---@field task lagoon.Task
 
@@ -20,9 +21,16 @@ function runtime.stats() end
 ---@return lagoon.TaskInfo[]
 function runtime.tasks() end
 
---- The tasks as text: what each waits for, where it was spawned, and its stack.
+--- The tasks as text: what each waits for and since when, where it was spawned, and its stack;
+--- equal ones together. Gives way to others while there is much to do.
+---@async
 ---@return string
 function runtime.dump() end
+
+--- The parked tasks that nothing can wake any more but a cancellation, oldest first. Nothing else
+--- happens meanwhile.
+---@return lagoon.TaskInfo[]
+function runtime.leaks() end
 
 --- Sets limits, and returns all of them as they are then; false is for none.
 ---   report  seconds: a task that runs for longer without waiting is reported in the log
