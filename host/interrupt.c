@@ -56,13 +56,14 @@ static bool is_library(lua_State *L, lua_Debug *ar)
 }
 
 // Asks Lua: verdict, value, on the stack of L. NULL if there is nothing to do.
-static const char *ask(lua_State *L, Interrupt *i)
+static const char *ask(lua_State *L, Worker *worker)
 {
     lua_pushlightuserdata(L, (void *)&on_interrupt_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    lua_pushnumber(L, now() - i->armed_at);
+    lua_pushnumber(L, now() - worker->interrupt.armed_at);
     lua_pushboolean(L, lua_isyieldable(L));
-    if (lua_pcall(L, 2, 2, 0) != 0) {
+    lua_pushboolean(L, worker->memory.is_over);
+    if (lua_pcall(L, 3, 2, 0) != 0) {
         fprintf(stderr, "lagoon: the watchdog has failed: %s\n", lua_tostring(L, -1));
         lua_pop(L, 1);
         return NULL;
@@ -74,6 +75,21 @@ static const char *ask(lua_State *L, Interrupt *i)
     return verdict;
 }
 
+// The hook has met the library. The script may be in compiled code next: that is to be left
+// at once, too.
+static void come_back(lua_State *L, Interrupt *i)
+{
+    if (i->is_ending || i->tries < MAX_TRIES) {
+        i->tries++;
+        if (i->profiler_handler != NULL) {
+            i->profiler_handler(SIGPROF);
+        }
+        arm(L, AT_ONCE);
+    } else {
+        arm(L, SOON);
+    }
+}
+
 static void hook(lua_State *L, lua_Debug *ar)
 {
     Worker *worker = watched;
@@ -82,15 +98,14 @@ static void hook(lua_State *L, lua_Debug *ar)
     }
     Interrupt *i = &worker->interrupt;
     if (is_library(L, ar)) {
-        i->tries++;
-        arm(L, i->is_ending || i->tries < MAX_TRIES ? AT_ONCE : SOON);
+        come_back(L, i);
         return;
     }
     i->is_ending = false;
     i->tries = 0;
     atomic_store(&i->is_armed, false);
     lua_sethook(L, NULL, 0, 0);
-    const char *verdict = ask(L, i);
+    const char *verdict = ask(L, worker);
     if (verdict == NULL) {
         return;
     }
@@ -229,11 +244,14 @@ void interrupt_stop(Worker *worker)
         worker->interrupt.profiler_handler = NULL;
     }
     lua_sethook(worker->L, NULL, 0, 0);
+    memory_set_cap(&worker->memory, worker->L, 0);
     watched = NULL;
 }
 
-void interrupt_request(Worker *worker)
+// More memory is taken than there should be: in an allocation.
+static void request(void *arg)
 {
+    Worker *worker = arg;
     if (worker->interrupt.profiler_handler != NULL) {
         worker->interrupt.profiler_handler(SIGPROF);
     }
@@ -247,8 +265,9 @@ static Worker *worker_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// on_interrupt(f): f(armed_for, can_yield) -> nil | "raise", err | "end", err | "yield" |
-// "wait" is what the hook asks. armed_for: seconds that the hook could not run for.
+// on_interrupt(f): f(armed_for, can_yield, is_over) -> nil | "raise", err | "end", err |
+// "yield" | "wait" is what the hook asks. armed_for: seconds that the hook could not run
+// for; is_over: Lua has more memory than its cap.
 static int l_on_interrupt(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -257,6 +276,24 @@ static int l_on_interrupt(lua_State *L)
     lua_insert(L, 1);
     lua_rawset(L, LUA_REGISTRYINDEX);
     return 0;
+}
+
+// set_memory_cap(bytes): 0 for none.
+static int l_set_memory_cap(lua_State *L)
+{
+    Worker *worker = worker_of(L);
+    worker->memory.over = request;
+    worker->memory.watcher = worker;
+    memory_set_cap(&worker->memory, L, (size_t)luaL_checknumber(L, 1));
+    return 0;
+}
+
+// is_memory_short() -> whether more than three quarters of the cap is left when all
+// garbage is collected, which it does.
+static int l_is_memory_short(lua_State *L)
+{
+    lua_pushboolean(L, memory_is_short(&worker_of(L)->memory, L));
+    return 1;
 }
 
 // set_watch(period, report_after, abort_after): seconds. Lua that runs for longer than a
@@ -297,10 +334,9 @@ static int l_watch_compiled(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"on_interrupt", l_on_interrupt},
-    {"set_watch", l_set_watch},
-    {"watch_compiled", l_watch_compiled},
-    {NULL, NULL},
+    {"on_interrupt", l_on_interrupt},       {"set_watch", l_set_watch},
+    {"watch_compiled", l_watch_compiled},   {"set_memory_cap", l_set_memory_cap},
+    {"is_memory_short", l_is_memory_short}, {NULL, NULL},
 };
 
 void interrupt_register(lua_State *L, Worker *worker)

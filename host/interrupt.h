@@ -13,8 +13,5 @@ void interrupt_start(Worker *worker);
 // Ends it: before the Lua state is closed.
 void interrupt_stop(Worker *worker);
 
-// Has the hook run soon. From the loop's thread.
-void interrupt_request(Worker *worker);
-
-// Adds host.on_interrupt(f), host.set_watch(...) and host.watch_compiled().
+// Adds host.on_interrupt(), host.set_watch(), host.watch_compiled(), and the memory cap.
 void interrupt_register(lua_State *L, Worker *worker);

@@ -2,6 +2,7 @@
 // the host but what hangs off a Worker.
 #pragma once
 
+#include "memory.h"
 #include "poller.h"
 
 #include <lua.h>
@@ -25,6 +26,7 @@ typedef struct Worker {
     Poller poller;
     lua_State *L;
     Interrupt interrupt;
+    Memory memory;
     int reserve_fd; // given up for a moment to shed a client on EMFILE; -1 if lost
     // Figures of lagoon.runtime.stats().
     uint32_t conns, listeners, lookups; // open now

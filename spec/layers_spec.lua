@@ -32,7 +32,8 @@ local PROTOCOLS = 6 -- every other folder
 -- nowhere is one more kind of handle.
 local HOST_LAYERS = {
   { name = 'parts', 'poller.h', 'misuse.h', 'buffer.h', 'address.h', 'poller.c', 'misuse.c',
-    'buffer.c', 'address.c', 'line.c', 'line.h', 'heartbeat.h', 'heartbeat.c' },
+    'buffer.c', 'address.c', 'line.c', 'line.h', 'heartbeat.h', 'heartbeat.c', 'memory.h',
+    'memory.c' },
   { name = 'the worker, as handles see it', 'worker.h' },
   { name = 'what conns are made of', 'socket.h', 'socket.c', 'inbox.h', 'inbox.c', 'library.h',
     'library.c' },

@@ -31,6 +31,7 @@ Runs a Lua script in which every line may wait: for a conn, a channel, a timer, 
   -v, --version  print the versions
   -h, --help     print this
   --max-run s    end a task that runs for s seconds without waiting
+  --max-memory b end a task by which Lua takes more than b bytes; 64M, 1G
   --max-stuck s  abort, with a core, when no line of Lua could run for s seconds
   --report s     log a task that runs for s seconds without waiting; 0.1 if not given,
                  `off` for never

@@ -23,8 +23,25 @@ local function read_seconds(text)
   return nil, 'seconds'
 end
 
+local UNITS = { [''] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30 }
+local LEAST_MEMORY, MOST_MEMORY = 2 ^ 20, 2 ^ 52
+
+-- Bytes, with a unit of powers of 1024: "64M"; or `off`.
+local function read_bytes(text)
+  if text == 'off' then
+    return false
+  end
+  local digits, unit = match(text, '^(%d+)([KMG]?)$')
+  local bytes = digits and tonumber(digits) * UNITS[unit]
+  if bytes and bytes >= LEAST_MEMORY and bytes <= MOST_MEMORY then
+    return bytes
+  end
+  return nil, 'bytes such as 64M, 1M at least'
+end
+
 -- Options that set a limit: its name, and what reads the value.
 local LIMITS = {
+  ['--max-memory'] = { 'memory', read_bytes },
   ['--max-run'] = { 'run', read_seconds },
   ['--max-stuck'] = { 'stuck', read_seconds },
   ['--report'] = { 'report', read_seconds },

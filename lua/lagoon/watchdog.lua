@@ -19,7 +19,7 @@ local now = host.now
 local M = {}
 
 -- Seconds. A run that is longer is reported, or ended; false for never.
-local limits = { report = 0.1, run = false, stuck = false, slice = 0.005 }
+local limits = { report = 0.1, run = false, stuck = false, slice = 0.005, memory = false }
 
 local IDLE_PERIOD = 0.05 -- how often the host looks when nothing is to be ended or preempted
 local SHORTEST_PERIOD = 0.0002
@@ -66,7 +66,14 @@ local function preempt(extra, ran, can_yield)
   return 'yield'
 end
 
-local function on_interrupt(armed_for, can_yield)
+-- The running task is to die of this.
+local function condemn(which, message, ...)
+  local err = host.blame() .. format(message, ...)
+  frames.extra_of(which).ends_with = err
+  return 'end', err
+end
+
+local function on_interrupt(armed_for, can_yield, is_over)
   local running, ran = measure(armed_for)
   if not running then
     return nil
@@ -74,12 +81,12 @@ local function on_interrupt(armed_for, can_yield)
   local extra = running[EXTRA]
   if extra and extra.ends_with then
     return 'end', extra.ends_with
+  elseif is_over and host.is_memory_short() then
+    return condemn(running, 'memory limit: Lua has more than %d bytes', limits.memory)
   elseif extra and extra.computes then
     return preempt(extra, ran, can_yield)
   elseif limits.run and ran >= limits.run then
-    extra = frames.extra_of(running)
-    extra.ends_with = format('%sran too long: %.2f s without waiting', host.blame(), ran)
-    return 'end', extra.ends_with
+    return condemn(running, 'ran too long: %.2f s without waiting', ran)
   elseif limits.report and ran >= limits.report and not is_reported then
     is_reported = true
     say(running, ran)
@@ -112,11 +119,12 @@ function M.watch_compute()
   end
 end
 
---- Sets limits, in seconds; false for none.
+--- Sets limits, in seconds and bytes; false for none.
 --   report  a task that runs for longer without waiting is reported, with its traceback
 --   run     a task that runs for longer without waiting is ended
 --   stuck   a process in which no line of Lua has run for so long is aborted, with a core
 --   slice   a task that computes is preempted after so long
+--   memory  a task that has Lua take more, when that is no garbage, is ended
 ---@param new table<string, number|false>
 function M.limit(new)
   for name in pairs(limits) do
@@ -124,15 +132,22 @@ function M.limit(new)
       limits[name] = new[name]
     end
   end
-  if limits.run then
+  if limits.run or limits.memory then
     host.watch_compiled()
+  end
+  if new.memory ~= nil then
+    host.set_memory_cap(limits.memory or 0)
   end
   apply()
 end
 
 --- The limits as they are.
 function M.limits()
-  return { report = limits.report, run = limits.run, stuck = limits.stuck, slice = limits.slice }
+  local copy = {}
+  for name, value in pairs(limits) do
+    copy[name] = value
+  end
+  return copy
 end
 
 apply()

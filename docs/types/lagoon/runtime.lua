@@ -37,8 +37,9 @@ function runtime.leaks() end
 ---   run     seconds: a task that runs for longer without waiting is ended: "ran too long"
 ---   stuck   seconds: a process in which no line of Lua could run for so long is aborted
 ---   slice   seconds: a task that computes is preempted after so long
----@param new? { report?: number|false, run?: number|false, stuck?: number|false, slice?: number }
----@return { report: number|false, run: number|false, stuck: number|false, slice: number }
+---   memory  bytes: a task that has Lua take more, and three quarters of it is no garbage, is ended
+---@param new? { memory?: integer|false, report?: number|false, run?: number|false, stuck?: number|false, slice?: number }
+---@return { memory: integer|false, report: number|false, run: number|false, stuck: number|false, slice: number }
 function runtime.limit(new) end
 
 return runtime
