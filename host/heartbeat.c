@@ -51,6 +51,9 @@ static void *run(void *arg)
         if (beats != last) {
             last = beats;
             late = 0;
+            if (atomic_load(&h->calls_always)) {
+                h->late(h, 0);
+            }
         } else if (atomic_load(&h->is_waiting)) {
             late = 0;
             sleep_long(h);

@@ -23,7 +23,10 @@ struct Heartbeat {
     atomic_bool quits;
     atomic_uint_fast32_t
         period_us; // between two looks; late() comes after one without a beat
-    // Called in the thread; `seconds`: since the last beat, to a period.
+    atomic_bool
+        calls_always; // late() comes every period in which the poller did not sleep
+    // Called in the thread; `seconds`: since the last beat, to a period; 0 if there was
+    // one.
     void (*late)(Heartbeat *heartbeat, double seconds);
 };
 

@@ -39,8 +39,8 @@ enum {
 // Signal handlers have no argument of their own.
 static Worker *watched;
 
-static const char
-    on_interrupt_key; // its address is the key of the function in the registry
+// Their addresses are the keys of functions in the registry.
+static const char on_interrupt_key, on_sample_key;
 
 static double now(void)
 {
@@ -75,8 +75,21 @@ static const char *ask(lua_State *L, Worker *worker)
     return verdict;
 }
 
-// The hook has met the library. The script may be in compiled code next: that is to be left
-// at once, too.
+// Has Lua look at the stack. It allocates, maybe in the middle of something of the
+// library's: no finalizer may run there.
+static void take_sample(lua_State *L)
+{
+    lua_gc(L, LUA_GCSTOP, 0);
+    lua_pushlightuserdata(L, (void *)&on_sample_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    if (lua_pcall(L, 0, 0, 0) != 0) {
+        lua_pop(L, 1); // the sample is lost: the stack is full, say
+    }
+    lua_gc(L, LUA_GCRESTART, 0);
+}
+
+// The hook has met the library. The script may be in compiled code next: that is to be
+// left at once, too.
 static void come_back(lua_State *L, Interrupt *i)
 {
     if (i->is_ending || i->tries < MAX_TRIES) {
@@ -97,6 +110,10 @@ static void hook(lua_State *L, lua_Debug *ar)
         return;
     }
     Interrupt *i = &worker->interrupt;
+    if (i->wants_sample) {
+        i->wants_sample = false;
+        take_sample(L);
+    }
     if (is_library(L, ar)) {
         come_back(L, i);
         return;
@@ -156,6 +173,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         if (i->profiler_handler != NULL) {
             i->profiler_handler(number);
         }
+        i->wants_sample = atomic_load(&i->is_sampling);
         if (!atomic_exchange(&i->is_armed, true)) {
             i->armed_at = now();
             i->tries = 0;
@@ -210,7 +228,7 @@ static void on_late(Heartbeat *heartbeat, double seconds)
         i->sent_at = seconds;
     } else if (i->sent_at > seconds) {
         i->sent_at = 0; // there was a beat between
-    } else {
+    } else if (seconds > 0) {
         report_stuck(i, seconds - i->sent_at);
     }
     pthread_kill(i->main_thread, SIGPROF);
@@ -309,6 +327,21 @@ static int l_set_watch(lua_State *L)
     return 0;
 }
 
+// set_sampler(f): f() is called in each period in which something runs, to look at the
+// stack; nil for no more. It must not wait, nor change anything of the library's.
+static int l_set_sampler(lua_State *L)
+{
+    Worker *worker = worker_of(L);
+    bool is_on = lua_isfunction(L, 1) != 0;
+    atomic_store(&worker->interrupt.is_sampling, is_on);
+    atomic_store(&worker->poller.heartbeat.calls_always, is_on);
+    lua_settop(L, 1);
+    lua_pushlightuserdata(L, (void *)&on_sample_key);
+    lua_insert(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
 static void ignore_sample(void *data, lua_State *L, int samples, int vmstate)
 {
     (void)data;
@@ -334,9 +367,13 @@ static int l_watch_compiled(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"on_interrupt", l_on_interrupt},       {"set_watch", l_set_watch},
-    {"watch_compiled", l_watch_compiled},   {"set_memory_cap", l_set_memory_cap},
-    {"is_memory_short", l_is_memory_short}, {NULL, NULL},
+    {"on_interrupt", l_on_interrupt},
+    {"set_watch", l_set_watch},
+    {"watch_compiled", l_watch_compiled},
+    {"set_sampler", l_set_sampler},
+    {"set_memory_cap", l_set_memory_cap},
+    {"is_memory_short", l_is_memory_short},
+    {NULL, NULL},
 };
 
 void interrupt_register(lua_State *L, Worker *worker)

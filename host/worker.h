@@ -12,6 +12,8 @@
 typedef struct Interrupt {
     pthread_t main_thread;
     atomic_bool is_armed;             // the hook is to run, and has not yet
+    atomic_bool is_sampling;          // every signal is to take a sample of the stack,
+    bool wants_sample;                // and this one has yet to
     _Atomic(void *) place;            // where the last signal has found the loop's thread
     bool is_ending;                   // the task that runs is to die, whatever it catches
     int tries;                        // that met the library

@@ -20,7 +20,7 @@ local LUA_LAYERS = {
   { name = 'protocols' },
   {
     name = 'what scripts and the command line see',
-    'lagoon', 'lagoon.runtime', 'lagoon.limits', 'lagoon.options',
+    'lagoon', 'lagoon.runtime', 'lagoon.limits', 'lagoon.options', 'lagoon.profile', 'lagoon.flame',
     'lagoon.dump', 'lagoon.leaks', 'lagoon.quit',
     'lagoon.coroutine', 'lagoon.loader', 'lagoon.repl', 'lagoon.cli',
     'lagoon.boot', 'lagoon.test', folder = 'lagoon.test',

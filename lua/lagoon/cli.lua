@@ -8,6 +8,7 @@ local poll = require('lagoon.poll')
 local task = require('lagoon.task')
 local timer = require('lagoon.timer')
 local runtime = require('lagoon.runtime')
+local profile = require('lagoon.profile')
 local quit = require('lagoon.quit')
 local misuse = require('lagoon.misuse')
 local limits = require('lagoon.limits')
@@ -35,6 +36,8 @@ Runs a Lua script in which every line may wait: for a conn, a channel, a timer, 
   --max-stuck s  abort, with a core, when no line of Lua could run for s seconds
   --report s     log a task that runs for s seconds without waiting; 0.1 if not given,
                  `off` for never
+  --profile f    write to file f at the end where the time went: a flame graph if it is
+                 called *.svg, else folded stacks
   --             end of options
   test           run busted inside the host: every describe, it and hook may wait, for a
                  minute at most, or --timeout=seconds. More options: `lagoon test --help`
@@ -166,6 +169,18 @@ local function run(f, ...)
   return exit_status or 0
 end
 
+-- The same, with a profile that is written to a file.
+local function run_profiled(path, ...)
+  profile.start()
+  local status = run(...)
+  local ok, err = profile.write(path)
+  if not ok then
+    host.log('lagoon: cannot write the profile: ' .. err)
+    return status == 0 and 1 or status
+  end
+  return status
+end
+
 -- os.exit() stops the scheduler, so that everything is closed on the way out; where the task
 -- cannot yield it ends the process as it always did.
 local function install_exit()
@@ -217,7 +232,9 @@ return function(argv)
   install_exit()
   -- Specs may well block: they are not servers.
   limits.limit(options and options.limits or { report = false })
-  if options then
+  if options and options.profile then
+    return run_profiled(options.profile, main_chunk, argv, options)
+  elseif options then
     return run(main_chunk, argv, options)
   end
   return run(test_chunk, words, seconds)

@@ -68,15 +68,19 @@ local function read_step(options, argv, i)
   return words
 end
 
-local function read_limit(options, argv, i)
+-- An option with a value that stands behind it, or behind "=".
+local function read_valued(options, argv, i)
   local name, inside = match(argv[i], '^(%-%-[%w-]+)=?(.*)$')
   local limit = LIMITS[name]
-  if not limit then
+  if not limit and name ~= '--profile' then
     return nil, format("unknown option '%s'", argv[i])
   end
   local text, words = value_of(argv, i, name, inside)
   if not text then
     return nil, words
+  elseif name == '--profile' then
+    options.profile = text
+    return words
   end
   local value, what = limit[2](text)
   if value == nil then
@@ -95,14 +99,17 @@ local function read_option(options, argv, i)
   elseif find(word, '^%-[el]') then
     return read_step(options, argv, i)
   elseif find(word, '^%-%-') then
-    return read_limit(options, argv, i)
+    return read_valued(options, argv, i)
   end
   return nil, format("unknown option '%s'", word)
 end
 
---- Reads the words argv[1], argv[2], ...: a table with the fields of FLAGS; `steps`, a list of
--- what -e and -l want, as { kind, value }; `limits`, for limits.lua; and `script`, the number of
--- the word that is the script. nil and a message where they make no sense.
+--- Reads the words argv[1], argv[2], ...: a table with the fields of FLAGS, and
+--   steps    a list of what -e and -l want, as { kind, value }
+--   limits   for limits.lua
+--   profile  the name of a file, or nil
+--   script   the number of the word that is the script
+-- nil and a message where they make no sense.
 ---@param argv string[]
 ---@return table? options
 ---@return string? problem

@@ -9,13 +9,24 @@ local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local task = require('lagoon.task')
 local limits = require('lagoon.limits')
+local profile = require('lagoon.profile')
+local flame = require('lagoon.flame')
+local misuse = require('lagoon.misuse')
 
 local SITE, ID, EXTRA, SINCE = slots.SITE, slots.ID, slots.EXTRA, slots.SINCE
 local now, collectgarbage, sort, max = host.now, collectgarbage, table.sort, math.max
 
 local M = {
   limit = limits.limit,
+  profile = profile.profile,
 }
+
+--- A flame graph of what profile() returns.
+---@param folded string
+---@return string svg
+function M.flame_graph(folded)
+  return flame(misuse.check_type(folded, 'string', 'the folded stacks'))
+end
 
 --- Figures of this worker:
 --   tasks, ready, running, parked    tasks now, by state; spawned, failed since the start

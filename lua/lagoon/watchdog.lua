@@ -24,6 +24,7 @@ local limits = { report = 0.1, run = false, stuck = false, slice = 0.005, memory
 local IDLE_PERIOD = 0.05 -- how often the host looks when nothing is to be ended or preempted
 local SHORTEST_PERIOD = 0.0002
 local computes = false
+local sampling_period = false -- of the profiler
 
 -- The run that was seen last, when it began, and whether it was reported.
 local seen, since, is_reported = 0, 0, false
@@ -107,6 +108,9 @@ local function apply()
   if computes then
     period = min(period, limits.slice / 2)
   end
+  if sampling_period then
+    period = min(period, sampling_period)
+  end
   local patience = limits.report and max(1, 10 * limits.report) or huge
   host.set_watch(max(period, SHORTEST_PERIOD), patience, limits.stuck or 0)
 end
@@ -117,6 +121,17 @@ function M.watch_compute()
     computes = true
     apply()
   end
+end
+
+--- Has f() called every `period` seconds in which something runs, to look at the stack; nil for no
+-- more.
+function M.sample(f, period)
+  sampling_period = f and period or false
+  if f then
+    host.watch_compiled()
+  end
+  host.set_sampler(f)
+  apply()
 end
 
 --- Sets limits, in seconds and bytes; false for none.

@@ -42,4 +42,17 @@ function runtime.leaks() end
 ---@return { memory: integer|false, report: number|false, run: number|false, stuck: number|false, slice: number }
 function runtime.limit(new) end
 
+--- What runs in the next `seconds`: folded stacks, a line each: frames from the outermost inward
+--- with ";" between them, a space, and the number of samples. The first is the task.
+---@async
+---@param seconds number
+---@return string? folded
+---@return string? err "busy" if a profile is being taken already
+function runtime.profile(seconds) end
+
+--- A flame graph of what profile() returns.
+---@param folded string
+---@return string svg
+function runtime.flame_graph(folded) end
+
 return runtime
