@@ -16,17 +16,13 @@
 #include "interrupt.h"
 #include "misuse.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <luajit.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 // Instructions until the hook looks again whether it may act. In a long piece of library
 // code it gives way after some tries, for the code must come to its end.
@@ -79,13 +75,16 @@ static const char *ask(lua_State *L, Worker *worker)
 // library's: no finalizer may run there.
 static void take_sample(lua_State *L)
 {
+    bool is_running = lua_gc(L, LUA_GCISRUNNING, 0) != 0;
     lua_gc(L, LUA_GCSTOP, 0);
     lua_pushlightuserdata(L, (void *)&on_sample_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     if (lua_pcall(L, 0, 0, 0) != 0) {
         lua_pop(L, 1); // the sample is lost: the stack is full, say
     }
-    lua_gc(L, LUA_GCRESTART, 0);
+    if (is_running) {
+        lua_gc(L, LUA_GCRESTART, 0);
+    }
 }
 
 // The hook has met the library. The script may be in compiled code next: that is to be
@@ -147,20 +146,6 @@ static void arm(lua_State *L, int count)
     lua_sethook(L, hook, LUA_MASKCOUNT, count);
 }
 
-// The address of the instruction that a signal has interrupted; NULL if that is unknown.
-static void *place_of(const ucontext_t *context)
-{
-    void *place = NULL;
-#if defined(__x86_64__)
-    memcpy(&place, &context->uc_mcontext.gregs[REG_RIP], sizeof(place));
-#elif defined(__aarch64__)
-    memcpy(&place, &context->uc_mcontext.pc, sizeof(place));
-#else
-    (void)context;
-#endif
-    return place;
-}
-
 // In the loop's thread, at any time.
 static void on_signal(int number, siginfo_t *info, void *context)
 {
@@ -169,7 +154,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     Worker *worker = watched;
     if (worker != NULL) {
         Interrupt *i = &worker->interrupt;
-        atomic_store(&i->place, place_of(context));
+        stuck_note_place(&worker->stuck, context);
         if (i->profiler_handler != NULL) {
             i->profiler_handler(number);
         }
@@ -183,54 +168,12 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
-// Where the loop's thread was, for people: the function of a library that has a name, or
-// the library; or nothing that was loaded, which is code that LuaJIT has made.
-static const char *describe_place(void *place)
-{
-    Dl_info info;
-    if (place == NULL || dladdr(place, &info) == 0) {
-        return "a compiled loop";
-    }
-    return info.dli_sname != NULL ? info.dli_sname : info.dli_fname;
-}
-
-static void say(Interrupt *i, const char *what, double seconds)
-{
-    char line[400];
-    int n =
-        snprintf(line, sizeof(line), "lagoon: %s for %.1f s: process %d is in %s\n", what,
-                 seconds, (int)getpid(), describe_place(atomic_load(&i->place)));
-    size_t size = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-    ssize_t written = write(STDERR_FILENO, line, size);
-    (void)written; // there is nobody left to tell
-}
-
-// Nothing of Lua has run since a signal was sent: it is in C, or in compiled code.
-static void report_stuck(Interrupt *i, double seconds)
-{
-    if (!i->has_reported && seconds >= i->report_after) {
-        i->has_reported = true;
-        say(i, "no line of Lua could run", seconds);
-    }
-    if (i->abort_after > 0 && seconds >= i->abort_after) {
-        say(i, "aborting: nothing could run", seconds);
-        abort();
-    }
-}
-
 // In the heartbeat's thread.
 static void on_late(Heartbeat *heartbeat, double seconds)
 {
     Worker *worker = (Worker *)((char *)heartbeat - offsetof(Worker, poller.heartbeat));
     Interrupt *i = &worker->interrupt;
-    if (!atomic_load(&i->is_armed)) {
-        i->has_reported = false;
-        i->sent_at = seconds;
-    } else if (i->sent_at > seconds) {
-        i->sent_at = 0; // there was a beat between
-    } else if (seconds > 0) {
-        report_stuck(i, seconds - i->sent_at);
-    }
+    stuck_look(&worker->stuck, atomic_load(&i->is_armed), seconds);
     pthread_kill(i->main_thread, SIGPROF);
 }
 
@@ -245,7 +188,6 @@ void interrupt_start(Worker *worker)
 {
     Interrupt *i = &worker->interrupt;
     i->main_thread = pthread_self();
-    i->report_after = 1;
     watched = worker;
     handle_signal(NULL);
     if (heartbeat_start(&worker->poller.heartbeat, 50 * 1000, on_late) != 0) {
@@ -319,11 +261,11 @@ static int l_is_memory_short(lua_State *L)
 // aborted, unless abort_after is 0.
 static int l_set_watch(lua_State *L)
 {
-    Interrupt *i = &worker_of(L)->interrupt;
+    Stuck *stuck = &worker_of(L)->stuck;
     heartbeat_set_period(&worker_of(L)->poller.heartbeat,
                          (uint32_t)(luaL_checknumber(L, 1) * 1e6));
-    i->report_after = luaL_checknumber(L, 2);
-    i->abort_after = luaL_checknumber(L, 3);
+    stuck->report_after = luaL_checknumber(L, 2);
+    stuck->abort_after = luaL_checknumber(L, 3);
     return 0;
 }
 

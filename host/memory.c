@@ -38,7 +38,11 @@ void memory_set_cap(Memory *memory, lua_State *L, size_t cap)
 bool memory_is_short(Memory *memory, lua_State *L)
 {
     memory->is_over = false;
+    bool is_running = lua_gc(L, LUA_GCISRUNNING, 0) != 0;
     lua_gc(L, LUA_GCCOLLECT, 0);
+    if (!is_running) {
+        lua_gc(L, LUA_GCSTOP, 0); // as the script has it
+    }
     size_t left = memory->used, step = memory->cap / 8;
     if (left <= memory->cap / 4 * 3) {
         memory->trigger = memory->cap;

@@ -4,24 +4,21 @@
 
 #include "memory.h"
 #include "poller.h"
+#include "stuck.h"
 
 #include <lua.h>
 #include <stdint.h>
 
-// What interrupt.c needs to know, in two threads.
+// What interrupt.c needs to know.
 typedef struct Interrupt {
     pthread_t main_thread;
-    atomic_bool is_armed;             // the hook is to run, and has not yet
-    atomic_bool is_sampling;          // every signal is to take a sample of the stack,
-    bool wants_sample;                // and this one has yet to
-    _Atomic(void *) place;            // where the last signal has found the loop's thread
-    bool is_ending;                   // the task that runs is to die, whatever it catches
-    int tries;                        // that met the library
-    double armed_at;                  // on the clock of uv_hrtime(), in seconds
-    void (*profiler_handler)(int);    // LuaJIT's, once compiled code is watched
-    double report_after, abort_after; // seconds
-    double sent_at;    // of the thread: when the hook was armed, since the beat
-    bool has_reported; // of the thread
+    atomic_bool is_armed;          // the hook is to run, and has not yet
+    atomic_bool is_sampling;       // every signal is to take a sample of the stack,
+    bool wants_sample;             // and this one has yet to
+    bool is_ending;                // the task that runs is to die, whatever it catches
+    int tries;                     // that met the library
+    double armed_at;               // on the clock of uv_hrtime(), in seconds
+    void (*profiler_handler)(int); // LuaJIT's, once compiled code is watched
 } Interrupt;
 
 typedef struct Worker {
@@ -29,6 +26,7 @@ typedef struct Worker {
     lua_State *L;
     Interrupt interrupt;
     Memory memory;
+    Stuck stuck;
     int reserve_fd; // given up for a moment to shed a client on EMFILE; -1 if lost
     // Figures of lagoon.runtime.stats().
     uint32_t conns, listeners, lookups; // open now

@@ -33,7 +33,7 @@ local PROTOCOLS = 6 -- every other folder
 local HOST_LAYERS = {
   { name = 'parts', 'poller.h', 'misuse.h', 'buffer.h', 'address.h', 'poller.c', 'misuse.c',
     'buffer.c', 'address.c', 'line.c', 'line.h', 'heartbeat.h', 'heartbeat.c', 'memory.h',
-    'memory.c' },
+    'memory.c', 'stuck.h', 'stuck.c' },
   { name = 'the worker, as handles see it', 'worker.h' },
   { name = 'what conns are made of', 'socket.h', 'socket.c', 'inbox.h', 'inbox.c', 'library.h',
     'library.c' },
