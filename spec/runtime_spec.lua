@@ -66,8 +66,8 @@ describe('what a task waits for is', function()
   end)
 
   it('the rest of a sleep', function()
-    assert.matches('^sleep, [56][09]s left$', reason_of(lagoon.sleep, 60))
-    assert.matches('^sleep, [34]%.%ds left$', reason_of(lagoon.sleep, 4))
+    assert.matches('^sleep [56][09]s left$', reason_of(lagoon.sleep, 60))
+    assert.matches('^sleep [34]%.%ds left$', reason_of(lagoon.sleep, 4))
   end)
 
   it('the end of a task, by its name', function()

@@ -22,7 +22,7 @@ function SLEEP.reason(_, task, brief)
   elseif brief then
     return 'sleep'
   end
-  return 'sleep, ' .. duration(task[WHEN] - now()) .. ' left'
+  return 'sleep ' .. duration(task[WHEN] - now()) .. ' left'
 end
 
 --- Parks for some seconds. 0 and less is as yield().
