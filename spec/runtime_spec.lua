@@ -298,7 +298,7 @@ describe('lagoon.runtime.dump', function()
     task:name('napper')
     local part = part_with('napper')
     local line = debug.getinfo(1, 'l').currentline - 5
-    assert.matches("^task %d+ 'napper': parked on sleep, %d+s left for %S+, spawned at ", part)
+    assert.matches("^task %d+ 'napper': parked on sleep %d+s left for %S+, spawned at ", part)
     assert.matches(('\n\t[^\n]*spec/runtime_spec%%.lua:%d: in function '):format(line + 1), part)
   end)
 
