@@ -146,6 +146,46 @@ describe('a compute task', function()
     assert.equal('canceled', task:status())
   end)
 
+  it('that swallows its cancellation holds nobody up, and is given up', function()
+    local out, status = support.run([[
+      local function spin() while true do end end
+      local task = lagoon.compute(function()
+        while true do pcall(spin) end
+      end)
+      task:name('stubborn')
+      lagoon.sleep(0.01)
+      task:cancel('enough')
+      lagoon.sleep(0.02)
+      print('served')
+      print(task:wait())
+      print(task:status())
+    ]])
+    assert.equal(0, status)
+    assert.matches("lagoon: task 2 'stubborn' was canceled, and has caught that 100 times", out)
+    assert.matches('served\n', out)
+    assert.matches('false\tcanceled: enough\ncanceled\n$', out)
+  end)
+
+  it('of a scope is canceled with it, and ends before it', function()
+    local task
+    local result, err = lagoon.scope(function(s)
+      task = s:compute(function()
+        while true do end
+      end)
+      lagoon.sleep(0.01)
+      s:cancel()
+      lagoon.sleep(3600)
+    end)
+    assert.is_nil(result)
+    assert.equal('canceled', err)
+    assert.equal('canceled', task:status())
+    assert.same({ n = 2, nil, 'timeout' }, support.pack(lagoon.scope(function(s)
+      s:compute(function()
+        while true do end
+      end)
+    end, { timeout = 0.01 })))
+  end)
+
   it('never sees a channel half-done', function()
     local ch = lagoon.chan(4)
     local sent, got = 0, 0

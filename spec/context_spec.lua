@@ -122,7 +122,7 @@ describe('a context', function()
   it('blames misuse on the caller', function()
     assert.same(
       {
-        'context expected, got nil (call its methods with a colon)',
+        'context expected, got nil',
         'seconds must be a number of seconds, got string',
         'the key of a context value must not be nil',
         'context expected, got table (call its methods with a colon)',

@@ -135,6 +135,14 @@ describe('--profile', function()
     assert.matches('<title>main: %d+ samples', profiled('out.svg'))
   end)
 
+  it('writes it when a signal ends the program, too', function()
+    local path = folder .. '/out'
+    local command = "timeout -s TERM 0.5 %s --profile %s -e 'require(\"lagoon\").sleep(60)'"
+    local lagoon_path = support.quote(support.lagoon_path)
+    support.shell(command:format(lagoon_path, path))
+    assert(io.open(path)):close()
+  end)
+
   it('says when it cannot', function()
     local out, status = support.lagoon('--profile', folder .. '/none/out', '-e', '')
     assert.equal(1, status)

@@ -135,6 +135,14 @@ describe('lagoon test', function()
     end
   end)
 
+  it('ends a test that loops for ever, and runs the next', function()
+    local code = "it('loops', function() while true do end end) it('is next', function() end)"
+    local output, status = run(code, '--timeout=0.3')
+    assert.matches('1 success / ', output, 1, true)
+    assert.matches('ran too long', output, 1, true)
+    assert.equal(1, status)
+  end)
+
   it('shows where a test has failed', function()
     local output = run("it('fails', function()\nassert.equal(1, 2)\nend)", '')
     assert.matches('Failure -> a_spec.lua @ 2\nfails\na_spec.lua:3: ', output, 1, true)

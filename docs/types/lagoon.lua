@@ -264,6 +264,12 @@ local Scope = {}
 ---@return lagoon.Task
 function Scope:spawn(f, ...) end
 
+--- The same, of a task that computes for long and is preempted: see lagoon.compute.
+---@param f fun(...): ...
+---@param ... any
+---@return lagoon.Task
+function Scope:compute(f, ...) end
+
 --- Cancels whatever waits in the scope.
 ---@param reason? any
 ---@return boolean canceled false if it was canceled, or had ended, already

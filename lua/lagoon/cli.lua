@@ -10,6 +10,7 @@ local timer = require('lagoon.timer')
 local runtime = require('lagoon.runtime')
 local profile = require('lagoon.profile')
 local quit = require('lagoon.quit')
+local signal_default = require('lagoon.signal_default')
 local misuse = require('lagoon.misuse')
 local limits = require('lagoon.limits')
 local read_options = require('lagoon.options')
@@ -148,6 +149,12 @@ local function report_deadlock()
   exit_status = 2
 end
 
+-- Specs may well block: they are not servers. But a loop that never ends would hang the run.
+local function test_limits(seconds)
+  seconds = seconds or require('lagoon.test.limit').seconds
+  return { report = false, run = seconds > 0 and seconds < math.huge and seconds }
+end
+
 -- Runs f as the main task until the program is over; the exit status.
 local function run(f, ...)
   function task.on_main_failure(err, trace)
@@ -169,9 +176,15 @@ local function run(f, ...)
   return exit_status or 0
 end
 
--- The same, with a profile that is written to a file.
+-- The same, with a profile that is written to a file, when a signal ends the program as well.
 local function run_profiled(path, ...)
   profile.start()
+  for name, number in pairs({ SIGINT = 2, SIGTERM = 15 }) do
+    signal_default.set(name, function()
+      exit_status = 128 + number
+      sched.stop()
+    end)
+  end
   local status = run(...)
   local ok, err = profile.write(path)
   if not ok then
@@ -230,8 +243,7 @@ return function(argv)
   require('lagoon.coroutine').install()
   require('lagoon.loader').install()
   install_exit()
-  -- Specs may well block: they are not servers.
-  limits.limit(options and options.limits or { report = false })
+  limits.limit(options and options.limits or test_limits(seconds))
   if options and options.profile then
     return run_profiled(options.profile, main_chunk, argv, options)
   elseif options then

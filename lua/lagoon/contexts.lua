@@ -25,13 +25,25 @@ M.Context = Context
 local classes = { [Context] = true }
 M.classes = classes
 
+local function is_context(ctx)
+  return type(ctx) == 'table' and classes[getmetatable(ctx)]
+end
+
+-- Of what a method is called on.
 local function check(ctx)
-  if type(ctx) ~= 'table' or not classes[getmetatable(ctx)] then
-    misuse.raise('context expected, got %s (call its methods with a colon)', type(ctx))
+  if not is_context(ctx) then
+    misuse.wrong_self('context', ctx)
   end
   return ctx
 end
-M.check = check
+
+--- Raises unless it is a context, given as an argument.
+function M.check(ctx)
+  if not is_context(ctx) then
+    misuse.raise('context expected, got %s', type(ctx))
+  end
+  return ctx
+end
 
 --- A context that is not canceled, of a class. Its fields are those of frame.lua, and
 --   own        the value of a cancellation that began here; false while there is none

@@ -9,7 +9,7 @@ local sched = require('lagoon.sched')
 local background = require('lagoon.background')
 local CO = require('lagoon.slots').CO
 
-local now = host.now
+local now, max = host.now, math.max
 
 local M = {
   turns = 0,
@@ -72,6 +72,7 @@ local function look_around(poll, is_busy)
   end
   if background.run(time) then
     turn_began = now()
+    M.longest_turn = max(M.longest_turn, turn_began - time)
   end
   return true
 end

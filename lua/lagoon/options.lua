@@ -20,7 +20,7 @@ local function read_seconds(text)
   elseif seconds and seconds > 0 then
     return seconds
   end
-  return nil, 'seconds'
+  return nil, 'seconds or off'
 end
 
 local UNITS = { [''] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30 }
@@ -36,7 +36,7 @@ local function read_bytes(text)
   if bytes and bytes >= LEAST_MEMORY and bytes <= MOST_MEMORY then
     return bytes
   end
-  return nil, 'bytes such as 64M, 1M at least'
+  return nil, 'bytes such as 64M, 1M at least, or off'
 end
 
 -- Options that set a limit: its name, and what reads the value.
@@ -52,7 +52,7 @@ local LIMITS = {
 local function value_of(argv, i, name, inside)
   if inside and inside ~= '' then
     return inside, 1
-  elseif not argv[i + 1] then
+  elseif not argv[i + 1] or (find(name, '^%-%-') and find(argv[i + 1], '^%-.')) then
     return nil, format("option '%s' needs an argument", name)
   end
   return argv[i + 1], 2

@@ -179,6 +179,7 @@ local self = M.self
 
 -- So many waits in a row may raise a cancellation: then the task is given up, for it will not end.
 local MAX_UNWINDS = 100
+M.MAX_UNWINDS = MAX_UNWINDS
 
 local on_abandon -- called as on_abandon(task) in the task itself, which is not resumed again
 

@@ -15,11 +15,12 @@ local sched = require('lagoon.sched')
 local slots = require('lagoon.slots')
 local task = require('lagoon.task')
 local timeout = require('lagoon.timeout')
+local compute_in = require('lagoon.compute').compute_in
 
 local EXTRA = slots.EXTRA
 local abort, set_limit = contexts.abort, contexts.set_limit
 local xpcall, error, rawequal = xpcall, error, rawequal
-local getmetatable, type, format = getmetatable, type, string.format
+local getmetatable, format = getmetatable, string.format
 local on_error = failures.on_error
 local check_function, check_seconds = misuse.check_function, misuse.check_seconds
 local now, huge = host.now, math.huge
@@ -30,7 +31,7 @@ local Scope = {}
 
 local function check(scope)
   if getmetatable(scope) ~= Scope then
-    misuse.raise('scope expected, got %s (call its methods with a colon)', type(scope))
+    misuse.wrong_self('scope', scope)
   end
 end
 
@@ -48,6 +49,14 @@ function Scope:spawn(f, ...)
   check_open(self)
   check_function(f, 'the function to spawn')
   return task.spawn_in(self, f, ...)
+end
+
+--- The same, of a task that computes for long and is preempted: see lagoon.compute.
+---@param f function
+---@return lagoon.Task
+function Scope:compute(f, ...)
+  check_open(self)
+  return compute_in(self, f, ...)
 end
 
 --- Cancels whatever waits in the scope: its function and its tasks.

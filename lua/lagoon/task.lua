@@ -96,28 +96,36 @@ function M.spawn(f, ...)
   return task
 end
 
---- The same, of a task that computes: it is queued by enqueue(task).
-function M.spawn_to(enqueue, f, ...)
+-- Has a task be one of a scope's: it is among scope.tasks, canceled with the scope, and tells it of
+-- its end by scope:task_failed() and scope:task_ended().
+local function join(task, scope)
+  local extra, tasks = extra_of(task), scope.tasks
+  local index = #tasks + 1
+  tasks[index] = task
+  extra.scope, extra.index, extra.context = scope, index, scope
+  extra.base, extra.cancel = scope.cause, scope.cause
+end
+
+--- The same, of a task that computes, for a scope if there is one: it is queued by enqueue(task).
+function M.spawn_to(enqueue, scope, f, ...)
   if type(f) ~= 'function' then
     misuse.check_function(f, 'the function to compute')
   end
   local task = new(site(1) or inherited_site())
   local extra = extra_of(task)
   extra.computes, extra.context = true, frames.current()
+  if scope then
+    join(task, scope)
+  end
   task[VALUE], task[slots.NEXT] = f, { n = select('#', ...), ... }
   enqueue(task)
   return task
 end
 
---- The same, for a scope: it is among scope.tasks, canceled with the scope, and tells it of its end
--- by scope:task_failed() and scope:task_ended().
+--- The same, for a scope.
 function M.spawn_in(scope, f, ...)
   local task = new(site(1) or inherited_site())
-  local extra, tasks = extra_of(task), scope.tasks
-  local index = #tasks + 1
-  tasks[index] = task
-  extra.scope, extra.index, extra.context = scope, index, scope
-  extra.base, extra.cancel = scope.cause, scope.cause
+  join(task, scope)
   start(task, f, { n = select('#', ...), ... })
   return task
 end
@@ -228,16 +236,22 @@ local function on_failure(task, err, co)
   end
 end
 
--- A task that swallows its cancellation again and again.
-local function on_abandon(task)
+--- Says that the running task is given up: it swallows its cancellation again and again.
+function M.log_given_up(task)
   host.log(
     format(
-      'lagoon: %s was canceled, and goes on waiting: it is not resumed any more\n%s\nspawned at %s',
+      'lagoon: %s was canceled, and has caught that %d times and gone on: it is given up%s\n'
+        .. 'spawned at %s',
       M.describe(task),
-      traces.strip(traceback('', 2)),
+      sched.MAX_UNWINDS,
+      traces.trim(traceback('', 2)),
       task[SITE]
     )
   )
+end
+
+local function on_abandon(task)
+  M.log_given_up(task)
   frames.abandon(task)
   conclude(task, CANCELED, task[EXTRA].cancel)
 end

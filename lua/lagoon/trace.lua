@@ -22,6 +22,15 @@ function M.strip(trace)
 end
 local strip = M.strip
 
+--- The same, less our own frames at its top as well.
+function M.trim(trace)
+  local n
+  repeat
+    trace, n = gsub(trace, '^([^\n]*\nstack traceback:)\n\t%[lagoon%]/[^\n]*', '%1')
+  until n == 0
+  return strip(trace)
+end
+
 --- How the error of a task came about: where it was raised at first, if one of our own calls has
 -- raised it on (failures.lua); or where its coroutine has died.
 ---@param extra table|false of frame.lua

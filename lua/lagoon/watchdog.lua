@@ -11,8 +11,8 @@ local slots = require('lagoon.slots')
 local task = require('lagoon.task')
 local traces = require('lagoon.trace')
 
-local EXTRA, SITE = slots.EXTRA, slots.SITE
-local format, gsub, traceback = string.format, string.gsub, debug.traceback
+local CO, EXTRA, SITE = slots.CO, slots.EXTRA, slots.SITE
+local format, traceback, running = string.format, debug.traceback, coroutine.running
 local min, max, huge = math.min, math.max, math.huge
 local now = host.now
 
@@ -30,13 +30,16 @@ local sampling_period = false -- of the profiler
 local seen, since, is_reported = 0, 0, false
 
 local function say(which, ran)
-  local trace = gsub(traceback('', 3), '\n\t%[lagoon%]/lagoon/watchdog.lua[^\n]*', '')
+  local trace = traces.trim(traceback('', 3))
+  if which[CO] ~= running() then
+    trace = trace .. '\nin a coroutine of' .. traces.strip(traceback(which[CO], ''))
+  end
   host.log(
     format(
       'lagoon: %s has run for %.2f s without waiting, and holds up all others%s\nspawned at %s',
       task.describe(which),
       ran,
-      traces.strip(trace),
+      trace,
       which[SITE]
     )
   )
@@ -45,19 +48,35 @@ end
 -- How long the running task has been, to what can be known: the host could not interrupt it
 -- for the last `armed_for` seconds.
 local function measure(armed_for)
-  local running, run, first_run, turn_began = sched.run()
+  local which, run, first_run, turn_began = sched.run()
   local time = now()
   if run ~= seen then
     seen, is_reported = run, false
     since = run == first_run and turn_began or time - armed_for
   end
-  return running, time - since
+  return which, time - since
+end
+
+-- The run in which a cancellation was raised last: a task that swallows it is preempted before it
+-- is raised again.
+local raised_in = 0
+
+-- Being preempted is a wait: in a task that is canceled it raises, as others do.
+local function raise_cancel(which, extra)
+  raised_in = seen
+  extra.unwinds = (extra.unwinds or 0) + 1
+  if extra.unwinds <= sched.MAX_UNWINDS then
+    return 'raise', extra.cancel
+  end
+  task.log_given_up(which)
+  extra.ends_with = extra.cancel
+  return 'end', extra.cancel
 end
 
 -- What is to become of a task that computes.
-local function preempt(extra, ran, can_yield)
-  if extra.cancel then
-    return 'raise', extra.cancel -- being preempted is a wait
+local function preempt(which, extra, ran, can_yield)
+  if extra.cancel and raised_in ~= seen then
+    return raise_cancel(which, extra)
   elseif ran < limits.slice then
     return nil
   elseif not can_yield then
@@ -75,22 +94,22 @@ local function condemn(which, message, ...)
 end
 
 local function on_interrupt(armed_for, can_yield, is_over)
-  local running, ran = measure(armed_for)
-  if not running then
+  local which, ran = measure(armed_for)
+  if not which then
     return nil
   end
-  local extra = running[EXTRA]
+  local extra = which[EXTRA]
   if extra and extra.ends_with then
     return 'end', extra.ends_with
   elseif is_over and host.is_memory_short() then
-    return condemn(running, 'memory limit: Lua has more than %d bytes', limits.memory)
+    return condemn(which, 'memory limit: Lua has more than %d bytes', limits.memory)
   elseif extra and extra.computes then
-    return preempt(extra, ran, can_yield)
+    return preempt(which, extra, ran, can_yield)
   elseif limits.run and ran >= limits.run then
-    return condemn(running, 'ran too long: %.2f s without waiting', ran)
+    return condemn(which, 'ran too long: %.2f s without waiting', ran)
   elseif limits.report and ran >= limits.report and not is_reported then
     is_reported = true
-    say(running, ran)
+    say(which, ran)
   end
 end
 
