@@ -43,7 +43,16 @@ static double now(void)
     return (double)uv_hrtime() * 1e-9;
 }
 
+// Puts our hook in the place of the script's, if it has one.
 static void arm(lua_State *L, int count);
+
+// Puts the script's hook back.
+static void disarm(lua_State *L, Interrupt *i)
+{
+    lua_sethook(L, i->other, i->other_mask, i->other_count);
+    i->other = NULL;
+    i->other_mask = 0;
+}
 
 static bool is_library(lua_State *L, lua_Debug *ar)
 {
@@ -58,7 +67,11 @@ static const char *ask(lua_State *L, Worker *worker)
     lua_rawget(L, LUA_REGISTRYINDEX);
     lua_pushnumber(L, now() - worker->interrupt.armed_at);
     lua_pushboolean(L, lua_isyieldable(L));
-    lua_pushboolean(L, worker->memory.is_over);
+    if (worker->memory.is_over) {
+        lua_pushnumber(L, worker->interrupt.over_run);
+    } else {
+        lua_pushnil(L);
+    }
     if (lua_pcall(L, 3, 2, 0) != 0) {
         fprintf(stderr, "lagoon: the watchdog has failed: %s\n", lua_tostring(L, -1));
         lua_pop(L, 1);
@@ -120,7 +133,7 @@ static void hook(lua_State *L, lua_Debug *ar)
     i->is_ending = false;
     i->tries = 0;
     atomic_store(&i->is_armed, false);
-    lua_sethook(L, NULL, 0, 0);
+    disarm(L, i);
     const char *verdict = ask(L, worker);
     if (verdict == NULL) {
         return;
@@ -143,6 +156,12 @@ static void hook(lua_State *L, lua_Debug *ar)
 
 static void arm(lua_State *L, int count)
 {
+    Interrupt *i = &watched->interrupt;
+    if (lua_gethook(L) != hook) {
+        i->other = lua_gethook(L);
+        i->other_mask = lua_gethookmask(L);
+        i->other_count = lua_gethookcount(L);
+    }
     lua_sethook(L, hook, LUA_MASKCOUNT, count);
 }
 
@@ -212,6 +231,12 @@ void interrupt_stop(Worker *worker)
 static void request(void *arg)
 {
     Worker *worker = arg;
+    // The second upvalue of sched.run, the number of the run: no memory is needed for
+    // this.
+    lua_State *reader = worker->interrupt.reader;
+    lua_getupvalue(reader, 1, 2);
+    worker->interrupt.over_run = lua_tonumber(reader, -1);
+    lua_settop(reader, 1);
     if (worker->interrupt.profiler_handler != NULL) {
         worker->interrupt.profiler_handler(SIGPROF);
     }
@@ -225,13 +250,19 @@ static Worker *worker_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// on_interrupt(f): f(armed_for, can_yield, is_over) -> nil | "raise", err | "end", err |
-// "yield" | "wait" is what the hook asks. armed_for: seconds that the hook could not run
-// for; is_over: Lua has more memory than its cap.
+// on_interrupt(f, run): f(armed_for, can_yield, over_run) -> nil | "raise", err | "end",
+// err | "yield" | "wait" is what the hook asks. armed_for: seconds that the hook could
+// not run for; over_run: the number of the run by which Lua has more memory than its cap,
+// or nil. run: a function whose second upvalue is that number.
 static int l_on_interrupt(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_State *reader = lua_newthread(L);
+    luaL_ref(L, LUA_REGISTRYINDEX); // for as long as L lives
+    lua_xmove(L, reader, 1);
+    worker_of(L)->interrupt.reader = reader;
     lua_pushlightuserdata(L, (void *)&on_interrupt_key);
     lua_insert(L, 1);
     lua_rawset(L, LUA_REGISTRYINDEX);

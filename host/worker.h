@@ -12,10 +12,14 @@
 // What interrupt.c needs to know.
 typedef struct Interrupt {
     pthread_t main_thread;
-    atomic_bool is_armed;          // the hook is to run, and has not yet
-    atomic_bool is_sampling;       // every signal is to take a sample of the stack,
-    bool wants_sample;             // and this one has yet to
-    bool is_ending;                // the task that runs is to die, whatever it catches
+    atomic_bool is_armed;    // the hook is to run, and has not yet
+    atomic_bool is_sampling; // every signal is to take a sample of the stack,
+    bool wants_sample;       // and this one has yet to
+    bool is_ending;          // the task that runs is to die, whatever it catches
+    lua_State *reader;       // a thread that has sched.run at 1
+    double over_run;         // in which Lua took more memory than it may
+    lua_Hook other;          // the script's own, while ours is armed; or NULL
+    int other_mask, other_count;
     int tries;                     // that met the library
     double armed_at;               // on the clock of uv_hrtime(), in seconds
     void (*profiler_handler)(int); // LuaJIT's, once compiled code is watched

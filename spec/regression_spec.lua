@@ -161,3 +161,153 @@ describe('a conn', function()
     end
   end)
 end)
+
+describe('a coroutine that yields to its caller inside of a timeout or a scope', function()
+  local sleep, timeout, scope = lagoon.sleep, lagoon.timeout, lagoon.scope
+
+  -- Yields once inside of the call.
+  local function generator(call, ...)
+    local args = support.pack(...)
+    return coroutine.wrap(function()
+      args[args.n + 1] = function()
+        coroutine.yield('first')
+        sleep(0.001)
+        return 'last'
+      end
+      return call(unpack(args, 1, args.n + 1))
+    end)
+  end
+
+  it('does not bound its caller, nor outlive it', function()
+    local next_one = generator(timeout, 0.003)
+    assert.equal('first', next_one())
+    sleep(0.006) -- the time-out comes meanwhile
+    assert.same({ n = 2, nil, 'timeout' }, support.pack(next_one()))
+    sleep(0)
+    support.results(lagoon.spawn(function()
+      generator(timeout, 0.002)()
+      generator(scope)()
+    end))
+    sleep(0.004) -- nobody is left to be ended by it
+  end)
+
+  it('is bounded by it when it goes on, in another task too', function()
+    local next_one = generator(timeout, 60)
+    support.results(lagoon.spawn(next_one))
+    local seen = support.pack(timeout(60, next_one))
+    assert.same({ n = 1, 'last' }, seen)
+    next_one = generator(timeout, 0.002)
+    next_one()
+    local task = support.start(function()
+      local results = support.pack(next_one())
+      sleep(0.001) -- is not ended by what was inside
+      return unpack(results, 1, results.n)
+    end)
+    assert.same({ n = 1, 'last' }, support.results(task))
+  end)
+end)
+
+describe('a context', function()
+  -- Frames of timeouts are used again; those that somebody may ask through must not be.
+  it('keeps the values of where it was made', function()
+    local context = lagoon.context
+    local seen = {}
+    local function request(user, f)
+      local ctx = context.with_value(context.background(), 'user', user)
+      lagoon.scope(function()
+        lagoon.timeout(5, f)
+      end, { context = ctx })
+    end
+    local audit
+    request('alice', function()
+      lagoon.scope(function()
+        audit = lagoon.spawn(function()
+          for i = 1, 3 do
+            seen[i] = context.current():value('user')
+            lagoon.sleep(0.002)
+          end
+        end)
+        lagoon.yield()
+      end)
+    end)
+    request('mallory', function()
+      audit:wait()
+    end)
+    assert.same({ 'alice', 'alice', 'alice' }, seen)
+  end)
+
+  it('of a tree of any depth is canceled', function()
+    local context = lagoon.context
+    local root, cancel = context.with_cancel(context.background())
+    local ctx = root
+    for i = 1, 50000 do
+      ctx = context.with_value(ctx, i, i)
+    end
+    cancel('all')
+    assert.equal('canceled', (ctx:err()))
+  end)
+end)
+
+describe('the watchdog', function()
+  it('takes no time for a run in which nothing ran', function()
+    local out, status = support.lagoon('--max-run', '0.2', '-e', [[
+      local lagoon = require('lagoon')
+      lagoon.spawn(os.execute, 'sleep 0.15')
+      lagoon.spawn(lagoon.sleep, 0.5):wait()
+      for i = 1, 10 do tostring(i) end
+      print('alive')
+    ]])
+    assert.equal(0, status)
+    assert.matches('alive\n$', out)
+  end)
+
+  it('ends a task whose message handler loops, too', function()
+    local out, status = support.lagoon('--max-run', '0.05', '-e', [[
+      local function burn() while true do end end
+      xpcall(burn, function() burn() end)
+    ]])
+    assert.equal(1, status)
+    assert.matches('ran too long', out)
+  end)
+
+  it("puts the script's hook back", function()
+    local out = support.lagoon('--report', '0.01', '-e', [[
+      local lines = 0
+      debug.sethook(function() lines = lines + 1 end, 'l')
+      local began = require('lagoon').now()
+      while require('lagoon').now() - began < 0.1 do
+      end
+      local before = lines
+      for i = 1, 10 do
+        local _ = i
+      end
+      debug.sethook()
+      print(lines - before > 10)
+    ]])
+    assert.matches('true\n$', out)
+  end)
+end)
+
+describe('a memory cap', function()
+  it('ends nobody for what a task before has taken', function()
+    local out, status = support.lagoon('--max-memory', '20M', '-e', [[
+      local lagoon = require('lagoon')
+      local hog = lagoon.spawn(string.rep, 'x', 4e7)
+      local other = lagoon.spawn(function()
+        for i = 1, 3 do lagoon.sleep(0.001) end
+        return 'fine'
+      end)
+      print(select(2, other:wait()))
+    ]])
+    assert.equal(0, status)
+    assert.equal('fine\n', out)
+  end)
+end)
+
+describe("jit.profile, which is the watchdog's", function()
+  it('is refused', function()
+    local ok, err = pcall(require, 'jit.profile')
+    assert.is_false(ok)
+    assert.matches('use lagoon.runtime.profile', err)
+  end)
+end)

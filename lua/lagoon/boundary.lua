@@ -13,6 +13,7 @@ local sched = require('lagoon.sched')
 
 local getinfo, pcall, xpcall, error = debug.getinfo, pcall, xpcall, error
 local pairs, ipairs, type, load = pairs, ipairs, type, load
+local EXTRA = require('lagoon.slots').EXTRA
 local format = string.format
 
 local M = {}
@@ -125,6 +126,11 @@ end
 
 -- Of a wait in a message handler, which errors are not handled in any more.
 local function handle(handler, err)
+  local running = sched.current()
+  local extra = running and running[EXTRA]
+  if extra and extra.ends_with then
+    return err -- the task is to die: a handler that loops could not be interrupted any more
+  end
   local ok, result = pcall(handler, M.on_error(err))
   if sched.recover() and not ok then
     return message('error', host.blame())

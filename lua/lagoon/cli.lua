@@ -149,6 +149,13 @@ local function report_deadlock()
   exit_status = 2
 end
 
+-- LuaJIT has one profiler a process, and it is the watchdog's.
+local function refuse_profiler()
+  globals.package.preload['jit.profile'] = function()
+    error("jit.profile is taken: use lagoon.runtime.profile(), or --profile", 0)
+  end
+end
+
 -- Specs may well block: they are not servers. But a loop that never ends would hang the run.
 local function test_limits(seconds)
   seconds = seconds or require('lagoon.test.limit').seconds
@@ -243,6 +250,7 @@ return function(argv)
   require('lagoon.coroutine').install()
   require('lagoon.loader').install()
   install_exit()
+  refuse_profiler()
   limits.limit(options and options.limits or test_limits(seconds))
   if options and options.profile then
     return run_profiled(options.profile, main_chunk, argv, options)

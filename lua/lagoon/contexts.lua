@@ -102,7 +102,8 @@ function Context:done()
   if not channel then
     channel = chan.new()
     channel.context = self -- as long as somebody has the one, its parents know of the other
-    self.channel, self.is_shared = channel, true
+    self.channel = channel
+    frames.share(self)
     if self.cause then
       channel:close()
     end
@@ -130,6 +131,7 @@ function Context:value(key)
     end
     ctx = ctx.parent
   end
+  return nil
 end
 
 --- When it is over at the latest, on the clock of now(): the earliest of its own and those that
@@ -145,9 +147,7 @@ function Context:deadline()
     end
     ctx = not ctx.is_shield and ctx.parent
   end
-  if earliest < huge then
-    return earliest
-  end
+  return earliest < huge and earliest or nil
 end
 
 function Context:__tostring()
@@ -194,7 +194,7 @@ local WEAK = { __mode = 'k' }
 --- Has the child canceled when the parent is.
 function M.link(child, parent)
   child.parent = parent
-  parent.is_shared = true
+  frames.share(parent)
   if parent.cause then
     frames.cancel(child, parent.cause, parent.code)
   elseif parent ~= M.root then

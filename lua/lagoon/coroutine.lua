@@ -8,13 +8,16 @@ local globals = require('lagoon.globals')
 local sched = require('lagoon.sched')
 local misuse = require('lagoon.misuse')
 local boundary = require('lagoon.boundary')
+local frames = require('lagoon.frame')
 
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local running = coroutine.running
 local error, type, tostring, setmetatable = error, type, tostring, setmetatable
+local rawequal = rawequal
 local pass_outward, PARK, explain = sched.pass_outward, sched.PARK, boundary.explain
 local is_preempted, set_preempted = sched.is_preempted, sched.set_preempted
 local CO = require('lagoon.slots').CO
+local innermost = frames.innermost
 
 -- Each nested resume takes C stack; unlimited, it would end the process.
 local MAX_DEPTH = 150
@@ -25,11 +28,18 @@ local depth_of -- the task that `depth` counts for
 -- those. To the task that waits in them.
 local waiting = setmetatable({}, { __mode = 'k' })
 
-local function pass(mine, co, ok, ...)
+-- The frames that a coroutine has yielded in, to its caller: see frame.lua.
+local suspended = setmetatable({}, { __mode = 'k' })
+
+local function pass(mine, co, outer, ok, ...)
   depth = mine - 1
   if not ok then
     return false, explain(sched.current(), (...), co)
   elseif ... ~= PARK and not is_preempted() then
+    local task = sched.current()
+    if not rawequal(innermost(task), outer) then
+      suspended[co] = frames.suspend(task, outer)
+    end
     return true, ...
   end
   waiting[co] = sched.current()
@@ -41,7 +51,7 @@ local function pass(mine, co, ok, ...)
   end
   waiting[co] = nil
   depth, depth_of = mine, sched.current()
-  return pass(mine, co, resume(co, could))
+  return pass(mine, co, outer, resume(co, could))
 end
 
 local function guarded_resume(co, ...)
@@ -56,7 +66,13 @@ local function guarded_resume(co, ...)
     misuse.raise('coroutines are nested more than %d deep', MAX_DEPTH)
   end
   depth = mine
-  return pass(mine, co, resume(co, ...))
+  local task = sched.current()
+  local outer = innermost(task)
+  if suspended[co] then
+    frames.resume(task, suspended[co])
+    suspended[co] = nil
+  end
+  return pass(mine, co, outer, resume(co, ...))
 end
 
 local function unwrap(ok, ...)

@@ -48,7 +48,29 @@ function M.extra_of(task)
 end
 local extra_of = M.extra_of
 
--- Cancels a context, and all that hangs on it but for the frames inside of it.
+-- What is still to be canceled, of trees that may be too deep to go down by calls.
+local work, left, is_working = {}, 0, false
+
+local function cancel_later(what, cancel, value, code)
+  left = left + 1
+  work[left] = { what = what, cancel = cancel, value = value, code = code }
+end
+
+local function do_work()
+  if is_working then
+    return
+  end
+  is_working = true
+  while left > 0 do
+    local item = work[left]
+    work[left] = nil
+    left = left - 1
+    item.cancel(item.what, item.value, item.code)
+  end
+  is_working = false
+end
+
+-- Cancels a context, and then all that hangs on it but for the frames inside of it.
 local function mark(ctx, value, code)
   if ctx.cause then
     return false
@@ -63,12 +85,12 @@ local function mark(ctx, value, code)
   end
   if children then
     for child in pairs(children) do
-      M.cancel(child, value, code)
+      cancel_later(child, M.cancel, value, code)
     end
   end
   if tasks then
-    for i = 1, #tasks do
-      M.cancel_task(tasks[i], value)
+    for i = #tasks, 1, -1 do
+      cancel_later(tasks[i], M.cancel_task, value, code)
     end
   end
   return true
@@ -102,6 +124,7 @@ function M.cancel(ctx, value, code)
   if did and ctx.owner then
     spread(ctx.owner, ctx, value, code)
   end
+  do_work()
   return did
 end
 
@@ -111,47 +134,48 @@ function M.cancel_task(task, value)
   if not extra.base then
     extra.base = value
     spread(task, false, value, 'canceled')
+    do_work()
+  end
+end
+
+--- Others may keep the context, and with it what it comes from: those are not used again.
+-- Invariant: the parents of one that is shared are shared.
+function M.share(ctx)
+  local parent = ctx
+  while parent and not parent.is_shared do
+    parent.is_shared = true
+    parent = parent.parent
+  end
+  return ctx
+end
+local share = M.share
+
+-- The frame is inside of what the task is in already.
+local function attach(task, extra, frame)
+  local outer = extra.frame or false
+  frame.owner, frame.outer = task, outer
+  extra.frame = frame
+  if frame.is_shield then
+    extra.cancel = frame.cause
+  elseif extra.cancel and not frame.cause then
+    mark(frame, extra.cancel, outer and outer.code or 'canceled')
+  else
+    extra.cancel = frame.cause
   end
 end
 
 --- The running task is in the frame from now on.
 function M.enter(task, frame)
   local extra = extra_of(task)
-  local outer = extra.frame or false
-  frame.owner, frame.outer, frame.parent = task, outer, outer or extra.context or false
-  if frame.is_shield then
-    extra.cancel = false
-  elseif extra.cancel then
-    frame.cause, frame.code = extra.cancel, outer and outer.code or 'canceled'
+  frame.parent = extra.frame or extra.context or false
+  if frame.is_shared then
+    share(frame.parent)
   end
-  extra.frame = frame
+  attach(task, extra, frame)
 end
 
--- Takes a frame out that is not the innermost: a coroutine of the script has yielded inside of it,
--- and is resumed outside of others.
-local function unlink(extra, frame)
-  local inner = extra.frame
-  while inner and not rawequal(inner.outer, frame) do
-    inner = inner.outer
-  end
-  if inner then
-    inner.outer = frame.outer
-  end
-end
-
---- And not any more.
----@return table extra its owner's
-function M.leave(frame)
-  local extra = frame.owner[EXTRA]
-  if frame[WHEN] then
-    heap.disarm(frame)
-  end
-  frame.owner = false
-  if not rawequal(extra.frame, frame) then
-    unlink(extra, frame)
-    return extra
-  end
-  local outer = frame.outer
+-- The task is in `outer` again, and in nothing inside of it.
+local function go_out(extra, outer)
   extra.frame = outer
   local cancel = extra.base or false
   if outer then
@@ -160,7 +184,47 @@ function M.leave(frame)
   if not rawequal(cancel, extra.cancel or false) then
     extra.cancel, extra.unwinds = cancel, 0
   end
-  return extra
+end
+
+--- And not any more.
+function M.leave(frame)
+  if frame[WHEN] then
+    heap.disarm(frame)
+  end
+  go_out(frame.owner[EXTRA], frame.outer)
+  frame.owner = false
+end
+
+-- A coroutine of the script may yield to its caller inside of frames, which do not bound the caller
+-- then, and is resumed later, by another task perhaps. So they go with the coroutine.
+
+--- The innermost frame of a task, or false.
+function M.innermost(task)
+  local extra = task and task[EXTRA]
+  return extra and extra.frame or false
+end
+
+--- Takes the running task out of the frames inside of `outer`, for M.resume().
+---@return table[] frames from the innermost outward
+function M.suspend(task, outer)
+  local extra, list = task[EXTRA], {}
+  local frame = extra.frame
+  while frame and not rawequal(frame, outer) do
+    list[#list + 1] = frame
+    frame.owner = false
+    frame = frame.outer
+  end
+  go_out(extra, outer)
+  return list
+end
+
+--- Puts the running task into frames that were suspended.
+function M.resume(task, list)
+  local extra = extra_of(task)
+  for i = #list, 1, -1 do
+    attach(task, extra, list[i])
+  end
+  do_work()
 end
 
 --- The task never leaves its frames: it was given up. Errors of its scopes' tasks go to the log.
@@ -175,23 +239,13 @@ function M.abandon(task)
   end
 end
 
--- Somebody may keep the frame, and with it those around it: they are not used again.
-local function share(frame)
-  local ctx = frame
-  while ctx and not ctx.is_shared do
-    ctx.is_shared = true
-    ctx = ctx.outer
-  end
-  return frame
-end
-
 --- The context that the running task is in: the innermost frame, or what it has inherited; nil if
 -- there is neither.
 function M.current()
   local task = sched.current()
   local extra = task and task[EXTRA]
   if extra then
-    return share(extra.frame) or extra.context
+    return share(extra.frame or extra.context)
   end
 end
 

@@ -29,8 +29,8 @@ local turn_began = 0 -- on the clock of now()
 local runs, first_run = 0, 0 -- times that a task was resumed; the first of this turn
 local was_preempted = false -- the run that has just ended
 
---- For the watchdog: the running task, the number of its run, that of the turn's first run, and
--- when the turn began.
+--- For the watchdog, which reads the upvalues too: the running task, the number of its run, that of
+-- the turn's first run, and when the turn began.
 function M.run()
   return running, runs, first_run, turn_began
 end

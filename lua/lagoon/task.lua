@@ -160,6 +160,9 @@ local function conclude(task, how, value)
   end
   local extra = task[EXTRA]
   if extra then
+    if extra.frame then -- it was given up inside of them
+      frames.abandon(task)
+    end
     while extra:first() do
       hand(extra:pop(), true)
     end
@@ -252,7 +255,6 @@ end
 
 local function on_abandon(task)
   M.log_given_up(task)
-  frames.abandon(task)
   conclude(task, CANCELED, task[EXTRA].cancel)
 end
 

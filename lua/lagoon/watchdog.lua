@@ -52,7 +52,7 @@ local function measure(armed_for)
   local time = now()
   if run ~= seen then
     seen, is_reported = run, false
-    since = run == first_run and turn_began or time - armed_for
+    since = run == first_run and turn_began or max(turn_began, time - armed_for)
   end
   return which, time - since
 end
@@ -93,7 +93,7 @@ local function condemn(which, message, ...)
   return 'end', err
 end
 
-local function on_interrupt(armed_for, can_yield, is_over)
+local function on_interrupt(armed_for, can_yield, over_run)
   local which, ran = measure(armed_for)
   if not which then
     return nil
@@ -101,7 +101,7 @@ local function on_interrupt(armed_for, can_yield, is_over)
   local extra = which[EXTRA]
   if extra and extra.ends_with then
     return 'end', extra.ends_with
-  elseif is_over and host.is_memory_short() then
+  elseif over_run and host.is_memory_short() and over_run == seen then
     return condemn(which, 'memory limit: Lua has more than %d bytes', limits.memory)
   elseif extra and extra.computes then
     return preempt(which, extra, ran, can_yield)
@@ -113,7 +113,7 @@ local function on_interrupt(armed_for, can_yield, is_over)
   end
 end
 
-host.on_interrupt(on_interrupt)
+host.on_interrupt(on_interrupt, sched.run)
 
 -- Tells the host how often to look.
 local function apply()
