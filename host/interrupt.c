@@ -24,12 +24,12 @@
 #include <string.h>
 #include <sys/time.h>
 
-// Instructions until the hook looks again whether it may act. In a long piece of library
-// code it gives way after some tries, for the code must come to its end.
+// Instructions until the hook looks again whether it may act, and how often it does in
+// library code, which must come to its end.
 enum {
     AT_ONCE = 1,
     SOON = 97,
-    MAX_TRIES = 1000
+    MAX_TRIES = 300
 };
 
 // Signal handlers have no argument of their own.
@@ -110,8 +110,9 @@ static void come_back(lua_State *L, Interrupt *i)
             i->profiler_handler(SIGPROF);
         }
         arm(L, AT_ONCE);
-    } else {
-        arm(L, SOON);
+    } else { // a long piece of library code: the next signal tries again
+        atomic_store(&i->is_armed, false);
+        disarm(L, i);
     }
 }
 

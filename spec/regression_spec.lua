@@ -290,7 +290,7 @@ end)
 
 describe('a memory cap', function()
   it('ends nobody for what a task before has taken', function()
-    local out, status = support.lagoon('--max-memory', '20M', '-e', [[
+    local out, status = support.lagoon('--max-memory', '20M', '--report', 'off', '-e', [[
       local lagoon = require('lagoon')
       local hog = lagoon.spawn(string.rep, 'x', 4e7)
       local other = lagoon.spawn(function()
