@@ -12,7 +12,7 @@ local traces = require('lagoon.trace')
 local frames = require('lagoon.frame')
 
 local ON, CO, SITE, ID, SLOT = slots.ON, slots.CO, slots.SITE, slots.ID, slots.SLOT
-local VALUE, EXTRA, OWNED = slots.VALUE, slots.EXTRA, slots.OWNED
+local NEXT, VALUE, EXTRA, OWNED = slots.NEXT, slots.VALUE, slots.EXTRA, slots.OWNED
 
 local select, unpack, type, rawget = select, unpack, type, rawget
 local setmetatable, getmetatable = setmetatable, getmetatable
@@ -117,7 +117,7 @@ function M.spawn_to(enqueue, scope, f, ...)
   if scope then
     join(task, scope)
   end
-  task[VALUE], task[slots.NEXT] = f, { n = select('#', ...), ... }
+  task[VALUE], task[NEXT] = f, { n = select('#', ...), ... }
   enqueue(task)
   return task
 end
@@ -215,6 +215,15 @@ end
 -- Set by lagoon.cli: the task of the main chunk, and what to do when it fails.
 M.main, M.on_main_failure = nil, nil
 
+-- Whether somebody waits who gets the task's error. A waiter that is deaf only learns of its end.
+local function is_awaited(extra)
+  local waiter = extra and extra:first()
+  while waiter and waiter.is_deaf do
+    waiter = waiter[NEXT]
+  end
+  return waiter
+end
+
 local function on_failure(task, err, co)
   if ENDINGS[task[ON]] then
     return
@@ -225,7 +234,7 @@ local function on_failure(task, err, co)
     return conclude(task, CANCELED, err)
   end
   local trace = traces.of(extra, co, err)
-  local is_expected = extra and extra:first()
+  local is_expected = is_awaited(extra)
   if extra and extra.scope then
     is_expected = extra.scope:task_failed(task, err, trace)
   end

@@ -160,6 +160,36 @@ describe('a mutex', function()
       assert.is_true(m:try_lock())
     end)
 
+    it('is unlocked when that computes, and is canceled', function()
+      local m, begun = mutex(), lagoon.chan()
+      local task = lagoon.compute(m.with, m, function()
+        begun:send(true)
+        while true do end
+      end)
+      begun:recv()
+      task:cancel()
+      task:wait()
+      assert.equal('canceled', task:status())
+      assert.is_true(m:try_lock())
+    end)
+
+    it('is unlocked when that runs for too long, and swallows the error', function()
+      local out = support.run([[
+        lagoon.runtime.limit({ run = 0.02 })
+        local m = lagoon.sync.mutex()
+        local task = lagoon.spawn(m.with, m, function()
+          while true do
+            pcall(function() while true do end end)
+          end
+        end)
+        local waiting = lagoon.spawn(m.with, m, tostring, 'in')
+        local ok, err = task:wait()
+        print(ok, err)
+        print(waiting:wait())
+      ]])
+      assert.matches('false\t.*ran too long: .*\ntrue\tin\n$', out)
+    end)
+
     it('shows where that has raised', function()
       local m, trace = mutex(), nil
       local function fail_deep_down()

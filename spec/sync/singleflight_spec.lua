@@ -95,6 +95,13 @@ describe('a singleflight', function()
     assert.equal('b', group:call('key', fetch, 'b'))
   end)
 
+  it('keeps nothing of a call that was left in a coroutine by a task that has ended', function()
+    assert(lagoon.spawn(coroutine.wrap(group.call), group, 'key', coroutine.yield):wait())
+    assert.is_nil(next(group.flights))
+    gate:close()
+    assert.equal('b', group:call('key', fetch, 'b'))
+  end)
+
   it('lets who waits give up', function()
     local a = asker('key', 'a')
     local limited = pack(lagoon.timeout(0.001, group.call, group, 'key', fetch, 'b'))

@@ -2,7 +2,9 @@
 --
 -- The others wait for what it returns or raises. If the task that makes it is canceled, that is
 -- no outcome: the call is up to who has waited longest, before that runs; or, when nobody waits,
--- to the next who comes.
+-- to the next who comes. The same if that task ends with the call not over: it was given up, or
+-- has left the call in a coroutine. To learn of it, the flight stands among those who wait for
+-- the task's end.
 --
 -- Invariant: whoever waits does so while there is a runner.
 
@@ -12,15 +14,18 @@ local misuse = require('lagoon.misuse')
 local queue = require('lagoon.queue')
 local canceled = require('lagoon.canceled')
 local failures = require('lagoon.failures')
+local tasks = require('lagoon.task')
 
 local EXTRA = slots.EXTRA
 local setmetatable, rawequal, xpcall = setmetatable, rawequal, xpcall
 local select, unpack = select, unpack
 local park, wake, wake_all, self_task = sched.park, sched.wake, sched.wake_all, sched.self
 local on_error, raise, trace_of = failures.on_error, failures.raise, failures.trace_of
+local joiners = tasks.joiners
 
 local Flight = {}
 Flight.__index = Flight
+Flight.is_deaf = true -- to the error of the task that it waits for, see task.lua
 
 local M = {}
 
@@ -29,9 +34,11 @@ local M = {}
 ---@param forget? fun(flight: table) called when the call is over, or canceled with nobody waiting
 function M.new(what, forget)
   return setmetatable({
+    false, false, false, false, false, false, false, -- the slots up to CO
     what = what,
     forget = forget or false,
     runner = false,
+    call_number = 0, -- of the call that counts: one that was abandoned may come to an end later
     results = false, -- what the call has returned, a table with a field n
     failed = false, -- whether it has raised: err, and how that came about
     err = nil,
@@ -67,18 +74,39 @@ local function hand_over(flight)
   end
 end
 
--- The end of the call, with what xpcall() has returned of it.
-local function land(flight, ok, ...)
+--- The runner has ended, or was given up: a flight is a waiter for that.
+function Flight:fire()
+  self.call_number = self.call_number + 1
+  hand_over(self)
+end
+
+-- The call that counts is over, in the running task, which may not be the one that began it.
+local function finish(flight, ok, ...)
   local extra = self_task()[EXTRA]
+  joiners(flight.runner):unpark(flight)
   if not ok and extra and extra.cancel and canceled.is((...)) then
     hand_over(flight)
   else
     settle(flight, ok, ...)
   end
+end
+
+-- The end of a call, with what xpcall() has returned of it.
+local function land(flight, number, ok, ...)
+  if flight.call_number == number then
+    finish(flight, ok, ...)
+  end
   if ok then
     return ...
   end
   raise((...))
+end
+
+local function begin(flight, task)
+  local number = flight.call_number + 1
+  flight.runner, flight.call_number = task, number
+  joiners(task):push(flight)
+  return number
 end
 
 --- Calls f(...), or waits for who does already, or takes what came of it.
@@ -98,8 +126,7 @@ function Flight:call(f, ...)
   elseif self.failed then
     raise(self.err, self.trace)
   end
-  self.runner = self_task()
-  return land(self, xpcall(f, on_error, ...))
+  return land(self, begin(self, self_task()), xpcall(f, on_error, ...))
 end
 
 return M
