@@ -143,11 +143,13 @@ local SHAPES = {
     end
     f()
   end,
-  -- The scope waits for its task, and the limit is over then: the wait was the way out.
+  -- The scope waits for its task, where the hook that is to end this one has met the script, too.
   ['scopes with tasks in a loop of pcall'] = function()
     while true do
       pcall(lagoon.scope, function(s)
-        s:spawn(lagoon.yield)
+        s:spawn(function()
+          lagoon.sleep(60)
+        end)
         while true do end
       end)
     end
