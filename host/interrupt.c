@@ -29,7 +29,8 @@
 enum {
     AT_ONCE = 1,
     SOON = 97,
-    MAX_TRIES = 300
+    MAX_TRIES = 300,
+    DEEP = 200, // frames: LuaJIT's stack has room for 250 of the largest
 };
 
 // Signal handlers have no argument of their own.
@@ -60,27 +61,45 @@ static bool is_library(lua_State *L, lua_Debug *ar)
     return strncmp(ar->source, LIBRARY_CHUNK, sizeof(LIBRARY_CHUNK) - 1) == 0;
 }
 
-// Asks Lua: verdict, value, on the stack of L. NULL if there is nothing to do.
-static const char *ask(lua_State *L, Worker *worker)
+// Pushes, for Lua, the coroutine that was interrupted. Where a stack has overflowed, and
+// the error is being handled, LuaJIT may crash when it is asked for the line of a
+// function on it: of one that is deep enough for that, only where the innermost function
+// begins is told, as a string.
+static void push_place(lua_State *asker, lua_State *L, lua_Debug *ar)
 {
-    lua_pushlightuserdata(L, (void *)&on_interrupt_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    lua_pushnumber(L, now() - worker->interrupt.armed_at);
-    lua_pushboolean(L, lua_isyieldable(L));
-    if (worker->memory.is_over) {
-        lua_pushnumber(L, worker->interrupt.over_run);
+    lua_Debug deep;
+    if (lua_getstack(L, DEEP, &deep) != 0) {
+        lua_pushfstring(asker, "%s:%d", ar->short_src, ar->linedefined);
     } else {
-        lua_pushnil(L);
+        lua_pushthread(L);
+        lua_xmove(L, asker, 1);
     }
-    if (lua_pcall(L, 3, 2, 0) != 0) {
-        fprintf(stderr, "lagoon: the watchdog has failed: %s\n", lua_tostring(L, -1));
-        lua_pop(L, 1);
-        return NULL;
+}
+
+// Asks Lua: verdict, value, on the stack of L. NULL if there is nothing to do. It is
+// asked in a thread of its own, since the stack that was interrupted may be full.
+// is_library() has filled `ar`.
+static const char *ask(lua_State *L, Worker *worker, lua_Debug *ar)
+{
+    lua_State *asker = worker->interrupt.asker;
+    lua_pushlightuserdata(asker, (void *)&on_interrupt_key);
+    lua_rawget(asker, LUA_REGISTRYINDEX);
+    lua_pushnumber(asker, now() - worker->interrupt.armed_at);
+    lua_pushboolean(asker, lua_isyieldable(L));
+    if (worker->memory.is_over) {
+        lua_pushnumber(asker, worker->interrupt.over_run);
+    } else {
+        lua_pushnil(asker);
     }
-    const char *verdict = lua_tostring(L, -2);
-    if (verdict == NULL) {
-        lua_pop(L, 2);
+    push_place(asker, L, ar);
+    const char *verdict = NULL;
+    if (lua_pcall(asker, 4, 2, 0) != 0) {
+        fprintf(stderr, "lagoon: the watchdog has failed: %s\n", lua_tostring(asker, -1));
+    } else if (!lua_isnil(asker, 1)) {
+        lua_xmove(asker, L, 2);
+        verdict = lua_tostring(L, -2);
     }
+    lua_settop(asker, 0);
     return verdict;
 }
 
@@ -135,7 +154,7 @@ static void hook(lua_State *L, lua_Debug *ar)
     i->tries = 0;
     atomic_store(&i->is_armed, false);
     disarm(L, i);
-    const char *verdict = ask(L, worker);
+    const char *verdict = ask(L, worker, ar);
     if (verdict == NULL) {
         return;
     }
@@ -228,6 +247,17 @@ void interrupt_stop(Worker *worker)
     watched = NULL;
 }
 
+// Has the hook called at once.
+static void interrupt(Worker *worker)
+{
+    if (worker->interrupt.profiler_handler != NULL) {
+        worker->interrupt.profiler_handler(SIGPROF);
+    }
+    atomic_store(&worker->interrupt.is_armed, true);
+    worker->interrupt.armed_at = now();
+    arm(worker->L, AT_ONCE);
+}
+
 // More memory is taken than there should be: in an allocation.
 static void request(void *arg)
 {
@@ -238,12 +268,7 @@ static void request(void *arg)
     lua_getupvalue(reader, 1, 2);
     worker->interrupt.over_run = lua_tonumber(reader, -1);
     lua_settop(reader, 1);
-    if (worker->interrupt.profiler_handler != NULL) {
-        worker->interrupt.profiler_handler(SIGPROF);
-    }
-    atomic_store(&worker->interrupt.is_armed, true);
-    worker->interrupt.armed_at = now();
-    arm(worker->L, AT_ONCE);
+    interrupt(worker);
 }
 
 static Worker *worker_of(lua_State *L)
@@ -251,10 +276,11 @@ static Worker *worker_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// on_interrupt(f, run): f(armed_for, can_yield, over_run) -> nil | "raise", err | "end",
-// err | "yield" | "wait" is what the hook asks. armed_for: seconds that the hook could
-// not run for; over_run: the number of the run by which Lua has more memory than its cap,
-// or nil. run: a function whose second upvalue is that number.
+// on_interrupt(f, run): f(armed_for, can_yield, over_run, place) -> nil | "raise", err |
+// "end", err | "yield" | "wait" is what the hook asks. armed_for: seconds that the hook
+// could not run for; over_run: the number of the run by which Lua has more memory than
+// its cap, or nil; place: see push_place(). run: a function whose second upvalue is that
+// number.
 static int l_on_interrupt(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -267,6 +293,13 @@ static int l_on_interrupt(lua_State *L)
     lua_pushlightuserdata(L, (void *)&on_interrupt_key);
     lua_insert(L, 1);
     lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+// interrupt(): on_interrupt's function is asked at the next instruction of a script.
+static int l_interrupt(lua_State *L)
+{
+    interrupt(worker_of(L));
     return 0;
 }
 
@@ -345,6 +378,7 @@ static const luaL_Reg functions[] = {
     {"set_watch", l_set_watch},
     {"watch_compiled", l_watch_compiled},
     {"set_sampler", l_set_sampler},
+    {"interrupt", l_interrupt},
     {"set_memory_cap", l_set_memory_cap},
     {"is_memory_short", l_is_memory_short},
     {NULL, NULL},
@@ -352,6 +386,8 @@ static const luaL_Reg functions[] = {
 
 void interrupt_register(lua_State *L, Worker *worker)
 {
+    worker->interrupt.asker = lua_newthread(L);
+    luaL_ref(L, LUA_REGISTRYINDEX); // for as long as L lives
     lua_pushlightuserdata(L, worker);
     luaL_setfuncs(L, functions, 1);
 }

@@ -16,6 +16,7 @@ typedef struct Interrupt {
     atomic_bool is_sampling; // every signal is to take a sample of the stack,
     bool wants_sample;       // and this one has yet to
     bool is_ending;          // the task that runs is to die, whatever it catches
+    lua_State *asker;        // a thread to ask Lua in
     lua_State *reader;       // a thread that has sched.run at 1
     double over_run;         // in which Lua took more memory than it may
     lua_Hook other;          // the script's own, while ours is armed; or NULL

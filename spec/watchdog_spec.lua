@@ -134,6 +134,26 @@ local SHAPES = {
       end)
     end
   end,
+  -- On a full stack the watchdog could not be asked on that stack.
+  ['recursion by pcall that overflows the stack'] = function()
+    local function f()
+      while true do
+        pcall(f)
+      end
+    end
+    f()
+  end,
+  -- The scope waits for its task, where the hook that is to end this one has met the script, too.
+  ['scopes with tasks in a loop of pcall'] = function()
+    while true do
+      pcall(lagoon.scope, function(s)
+        s:spawn(function()
+          lagoon.sleep(60)
+        end)
+        while true do end
+      end)
+    end
+  end,
   ['code that is compiled in a loop'] = function()
     while true do
       loadstring('return 1')()

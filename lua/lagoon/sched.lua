@@ -12,6 +12,7 @@
 -- Ending a wait is up to the source: take the task out of its own books, then wake(task, value),
 -- and park() returns the value. A new kind of source needs no change here.
 
+local host = require('lagoon.host')
 local heap = require('lagoon.heap')
 local slots = require('lagoon.slots')
 
@@ -20,7 +21,7 @@ local EXTRA, SINCE = slots.EXTRA, slots.SINCE
 
 local resume, yield = coroutine.resume, coroutine.yield
 local error, pcall = error, pcall
-local band = bit.band
+local band, interrupt = bit.band, host.interrupt
 
 local M = {}
 
@@ -209,6 +210,9 @@ function M.park(source)
   end
   if not yield(PARK) then
     M.fail_to_yield()
+  end
+  if extra and extra.ends_with then
+    interrupt() -- a wait of the library's, on the way out of the task
   end
   local value = task[VALUE]
   task[VALUE] = false

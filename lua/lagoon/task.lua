@@ -249,21 +249,21 @@ local function on_failure(task, err, co)
 end
 
 --- Says that the running task is given up: it swallows its cancellation again and again.
-function M.log_given_up(task)
+function M.log_given_up(task, trace)
   host.log(
     format(
       'lagoon: %s was canceled, and has caught that %d times and gone on: it is given up%s\n'
         .. 'spawned at %s',
       M.describe(task),
       sched.MAX_UNWINDS,
-      traces.trim(traceback('', 2)),
+      trace,
       task[SITE]
     )
   )
 end
 
 local function on_abandon(task)
-  M.log_given_up(task)
+  M.log_given_up(task, traces.trim(traceback('', 2)))
   conclude(task, CANCELED, task[EXTRA].cancel)
 end
 

@@ -12,7 +12,7 @@ local task = require('lagoon.task')
 local traces = require('lagoon.trace')
 
 local CO, EXTRA, SITE = slots.CO, slots.EXTRA, slots.SITE
-local format, traceback, running = string.format, debug.traceback, coroutine.running
+local type, format, traceback = type, string.format, debug.traceback
 local min, max, huge = math.min, math.max, math.huge
 local now = host.now
 
@@ -29,17 +29,25 @@ local sampling_period = false -- of the profiler
 -- The run that was seen last, when it began, and whether it was reported.
 local seen, since, is_reported = 0, 0, false
 
-local function say(which, ran)
-  local trace = traces.trim(traceback('', 3))
-  if which[CO] ~= running() then
+-- The stack that was interrupted, if it can be looked at: see push_place() of host/interrupt.c.
+local function stack_of(which, place)
+  if type(place) == 'string' then
+    return '\nin a deep recursion, in the function at ' .. place
+  end
+  local trace = traces.strip(traceback(place, ''))
+  if which[CO] ~= place then
     trace = trace .. '\nin a coroutine of' .. traces.strip(traceback(which[CO], ''))
   end
+  return trace
+end
+
+local function say(which, ran, place)
   host.log(
     format(
       'lagoon: %s has run for %.2f s without waiting, and holds up all others%s\nspawned at %s',
       task.describe(which),
       ran,
-      trace,
+      stack_of(which, place),
       which[SITE]
     )
   )
@@ -62,21 +70,21 @@ end
 local raised_in = 0
 
 -- Being preempted is a wait: in a task that is canceled it raises, as others do.
-local function raise_cancel(which, extra)
+local function raise_cancel(which, extra, place)
   raised_in = seen
   extra.unwinds = (extra.unwinds or 0) + 1
   if extra.unwinds <= sched.MAX_UNWINDS then
     return 'raise', extra.cancel
   end
-  task.log_given_up(which)
+  task.log_given_up(which, stack_of(which, place))
   extra.ends_with = extra.cancel
   return 'end', extra.cancel
 end
 
 -- What is to become of a task that computes.
-local function preempt(which, extra, ran, can_yield)
+local function preempt(which, extra, ran, can_yield, place)
   if extra.cancel and raised_in ~= seen then
-    return raise_cancel(which, extra)
+    return raise_cancel(which, extra, place)
   elseif ran < limits.slice then
     return nil
   elseif not can_yield then
@@ -87,13 +95,14 @@ local function preempt(which, extra, ran, can_yield)
 end
 
 -- The running task is to die of this.
-local function condemn(which, message, ...)
-  local err = host.blame() .. format(message, ...)
+local function condemn(which, place, message, ...)
+  local blame = type(place) == 'string' and place .. ': ' or host.blame(place)
+  local err = blame .. format(message, ...)
   frames.extra_of(which).ends_with = err
   return 'end', err
 end
 
-local function on_interrupt(armed_for, can_yield, over_run)
+local function on_interrupt(armed_for, can_yield, over_run, place)
   local which, ran = measure(armed_for)
   if not which then
     return nil
@@ -102,14 +111,14 @@ local function on_interrupt(armed_for, can_yield, over_run)
   if extra and extra.ends_with then
     return 'end', extra.ends_with
   elseif over_run and host.is_memory_short() and over_run == seen then
-    return condemn(which, 'memory limit: Lua has more than %d bytes', limits.memory)
+    return condemn(which, place, 'memory limit: Lua has more than %d bytes', limits.memory)
   elseif extra and extra.computes then
-    return preempt(which, extra, ran, can_yield)
+    return preempt(which, extra, ran, can_yield, place)
   elseif limits.run and ran >= limits.run then
-    return condemn(which, 'ran too long: %.2f s without waiting', ran)
+    return condemn(which, place, 'ran too long: %.2f s without waiting', ran)
   elseif limits.report and ran >= limits.report and not is_reported then
     is_reported = true
-    say(which, ran)
+    say(which, ran, place)
   end
 end
 
