@@ -12,23 +12,25 @@ function M.to_text(err)
 end
 local to_text = M.to_text
 
---- A traceback less our own frames at its bottom, which are always there.
-function M.strip(trace)
+-- Takes out what matches, again and again, until nothing does.
+local function take_out(text, pattern, replacement)
   local n
   repeat
-    trace, n = gsub(trace, '\n\t%[lagoon%]/[^\n]*$', '')
+    text, n = gsub(text, pattern, replacement)
   until n == 0
+  return text
+end
+
+--- A traceback less our own frames at its bottom, which are always there.
+function M.strip(trace)
+  trace = take_out(trace, '\n\t%[lagoon%]/[^\n]*$', '')
   return (gsub(trace, '\nstack traceback:$', ''))
 end
 local strip = M.strip
 
 --- The same, less our own frames at its top as well.
 function M.trim(trace)
-  local n
-  repeat
-    trace, n = gsub(trace, '^([^\n]*\nstack traceback:)\n\t%[lagoon%]/[^\n]*', '%1')
-  until n == 0
-  return strip(trace)
+  return strip(take_out(trace, '^([^\n]*\nstack traceback:)\n\t%[lagoon%]/[^\n]*', '%1'))
 end
 
 --- How the error of a task came about: where it was raised at first, if one of our own calls has
